@@ -1,0 +1,31 @@
+# Each target sets up all it needs: a fresh machine with Python >= 3.11 is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.installed
+
+.PHONY: demo test lint format clean
+
+# install once, and again whenever the dependencies change
+$(SETUP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "deepshard needs Python 3.11 or newer; try make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(SETUP)
+
+demo: $(SETUP)  ## make a small synthetic dataset and walk the whole road on it
+	$(BIN)/deepshard demo
+
+test: lint  ## lint, then the whole suite
+	$(BIN)/python -m pytest
+
+lint: $(SETUP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(SETUP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## removes what the targets above made, never a catalog or a store of yours
+	rm -rf $(VENV) demo .pytest_cache .ruff_cache .hypothesis build *.egg-info

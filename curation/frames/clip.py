@@ -1,0 +1,95 @@
+"""What a decoder must offer, and which decoder opens a file.
+
+decord reads most files fast and without fuss; PyAV (FFmpeg, current) takes over where decord cannot open or read one.
+On files both can read they return the same pixels, so which one ran is provenance and not part of a recipe. PyAV always
+reads the header first: its errors name what is wrong, and decord has none of codec, rotation and frame rate to offer.
+
+Nothing here guards against a decoder that hangs in native code: that needs a process which can be killed, see
+``curation.workers``.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+DecoderName = Literal["decord", "pyav"]
+
+
+class DecodeError(RuntimeError):
+    """A file, or the rest of it, cannot be read; the message says what the decoder said."""
+
+    deepshard_error = True
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """Facts about a clip. ``frame_count`` counts what the container holds, not what its header claims."""
+
+    decoder: str  # name and version
+    codec: str
+    width: int  # of the upright frame, pixels
+    height: int
+    fps: float | None
+    frame_count: int
+    rotation: int  # degrees clockwise by which frames were turned to stand upright: 0, 90, 180, 270
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One decoded frame. ``rgb`` is uint8 [height, width, 3], upright; ``corrupt`` is True where the decoder concealed damage."""
+
+    index: int  # absolute, from 0
+    time_s: float | None  # presentation time, None where the stream has no timestamps
+    rgb: np.ndarray
+    corrupt: bool = False
+
+
+class Clip(Protocol):
+    """The two things a decoder does: frames at given absolute indices, and their times."""
+
+    info: ClipInfo
+
+    def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
+        """Yields the frames at ``indices`` (ascending, unique) in that order, reading no further than the last one.
+
+        An index beyond the end of the stream is not yielded; the caller compares what it asked for with what it got.
+        Raises DecodeError where the stream cannot be read on.
+        """
+        ...
+
+    def times(self, indices: Sequence[int]) -> list[float | None]:
+        """Presentation times in seconds of ``indices``, without decoding where the container allows it."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def open_clip(
+    path: str | Path, kind: str = "video", *, integrity: bool = False, decoder: DecoderName | None = None
+) -> Clip:
+    """Opens a video, a loose image (one frame) or a folder of images (its frames in natural order).
+
+    ``kind`` is ``video``, ``image`` or ``frames``. With ``integrity`` frames come from PyAV, the only decoder here that
+    tells a concealed frame from an intact one. ``decoder`` forces one. Raises DecodeError, which says what is wrong.
+    """
+    from curation.frames.decord_clip import DecordClip
+    from curation.frames.image_clip import ImageClip
+    from curation.frames.pyav_clip import PyAVClip, probe
+
+    path = Path(path)
+    if kind in ("image", "frames"):
+        return ImageClip(path, folder=kind == "frames")
+    if kind != "video":
+        raise ValueError(f"kind must be video, image or frames, not {kind!r}")
+    header = probe(path)
+    if decoder == "pyav" or integrity:
+        return PyAVClip(path, header)
+    try:
+        return DecordClip(path, header)
+    except DecodeError:
+        if decoder == "decord":
+            raise
+        return PyAVClip(path, header)
