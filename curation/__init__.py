@@ -1,1 +1,1 @@
-"""From folders of videos to aligned faces: what lies on disk, its frames, its faces; runs many videos, survives faults."""
+"""From folders of videos to aligned faces: datasets' layouts, frames, faces; many videos at once, faults survived."""

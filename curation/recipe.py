@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
-from curation.frames.sampling import Sampling
+from curation.frames.sampling import Sampling, SamplingError
 
 PIXELS_VERSION = 1
 
@@ -38,7 +38,7 @@ class Recipe:
     aligner: Literal["face_alignment", "dlib"] = "face_alignment"
     faces: Literal["one", "all"] = "one"  # one: the manipulated face where a mask tells, else the largest over the clip
     template: Literal["five"] = "five"  # eye centres, nose tip, mouth corners; see curation.faces.align
-    margin: float = 0.0  # how much more than the template's own frame is shown on each side, as a share of the size
+    margin: float = 0.15  # how much more than the template's own frame is shown on each side, as a share of the size
     size: int = 256  # side of the crop, pixels
     interpolation: Literal["linear", "cubic", "lanczos"] = "cubic"
     codec: Literal["png", "webp", "jpg"] = "png"  # png and webp are lossless
@@ -69,7 +69,10 @@ class Recipe:
             raise RecipeError(f"recipe {self.name!r}: size is {self.size} pixels, must be between 16 and 2048")
         if not 1 <= self.jpeg_quality <= 100:
             raise RecipeError(f"recipe {self.name!r}: jpeg_quality is {self.jpeg_quality}, must be between 1 and 100")
-        Sampling.parse(self.sampling)
+        try:
+            Sampling.parse(self.sampling)
+        except SamplingError as error:
+            raise RecipeError(f"recipe {self.name!r}: {error}") from error
 
     @property
     def settings(self) -> dict[str, Any]:

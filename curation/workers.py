@@ -6,6 +6,7 @@ killed, one that dies is replaced, and either way the task comes back with what 
 whether to give it again. (concurrent.futures declares its whole pool broken when one process dies.)
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -52,8 +53,8 @@ def run_tasks(
 
     ``start(*arguments)`` runs once in each process and returns the function that does a task. A worker without a
     heartbeat for ``stall_limit_s`` seconds is killed. ``retry`` may answer an outcome with another task to do in its
-    stead; that outcome is not yielded then. Whatever ends the generator (exhaustion, an exception, close) ends the workers too. Raises Stopped when a
-    worker cannot start.
+    stead; that outcome is not yielded then. Whatever ends the generator (exhaustion, an exception, close) ends the
+    workers too. Raises Stopped when a worker cannot start.
     """
     waiting, pool = deque(tasks), []
     try:
@@ -96,10 +97,8 @@ class _Worker:
     def give(self, task: Any) -> None:
         self.task = task
         self.beat.value = time.monotonic()
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it died in between; outcome() finds it dead and says so
             self.pipe.send(task)
-        except BrokenPipeError:
-            pass  # it died in between; outcome() finds it dead and says so
 
     def outcome(self, stall_limit_s: float) -> Outcome | None:
         """The outcome of the current task, if it has one by now."""

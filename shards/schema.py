@@ -13,6 +13,7 @@ from shards.errors import ShardError
 
 SIDECAR_VERSION = 1
 MANIFEST_VERSION = 1
+IMAGE_EXTENSIONS = ("png", "webp", "jpg")
 
 VIDEO_FIELDS = [
     pa.field("video_id", pa.string(), nullable=False),  # dataset/method/quality/name, each part escaped

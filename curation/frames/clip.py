@@ -39,7 +39,7 @@ class ClipInfo:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One decoded frame. ``rgb`` is uint8 [height, width, 3], upright; ``corrupt`` is True where the decoder concealed damage."""
+    """One decoded frame; ``rgb`` is uint8 [height, width, 3], upright; ``corrupt``: the decoder concealed damage."""
 
     index: int  # absolute, from 0
     time_s: float | None  # presentation time, None where the stream has no timestamps

@@ -33,7 +33,7 @@ class Sampling:
 
     @classmethod
     def parse(cls, text: str) -> "Sampling":
-        """Reads ``evenly 32``, ``every 10``, ``all``, ``at least 16`` or ``at least 16 in 200``. Raises SamplingError."""
+        """Reads ``evenly 32``, ``every 10``, ``all``, ``at least 16``, ``at least 16 in 200``. Raises SamplingError."""
         words = " ".join(str(text).split())
         if words == "all":
             return cls("all")

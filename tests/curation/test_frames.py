@@ -8,17 +8,17 @@ from curation.frames import DecodeError, open_clip
 from tests.curation.clips import damage, number, numbered, write_clip
 
 CONTAINERS = {
-    "h264.mp4": dict(codec="libx264"),
-    "gop250.mp4": dict(codec="libx264", options={"g": "250", "bf": "3"}),
-    "intra.mkv": dict(codec="libx264", options={"g": "1"}),
-    "rgb.mkv": dict(codec="libx264rgb", pix_fmt="rgb24", options={"crf": "0"}),
-    "hevc.mp4": dict(codec="libx265", options={"x265-params": "log-level=none"}),
-    "vp9.webm": dict(codec="libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"}),
-    "mpeg4.avi": dict(codec="mpeg4"),
-    "ffv1.mkv": dict(codec="ffv1"),
-    "raw.264": dict(codec="libx264", container_format="h264"),
-    "palette.gif": dict(codec="gif", pix_fmt="rgb8"),
-    "vfr.mkv": dict(codec="libx264", times=[40 * i + (i % 3) * 7 for i in range(40)]),
+    "h264.mp4": {"codec": "libx264"},
+    "gop250.mp4": {"codec": "libx264", "options": {"g": "250", "bf": "3"}},
+    "intra.mkv": {"codec": "libx264", "options": {"g": "1"}},
+    "rgb.mkv": {"codec": "libx264rgb", "pix_fmt": "rgb24", "options": {"crf": "0"}},
+    "hevc.mp4": {"codec": "libx265", "options": {"x265-params": "log-level=none"}},
+    "vp9.webm": {"codec": "libvpx-vp9", "options": {"deadline": "realtime", "cpu-used": "8"}},
+    "mpeg4.avi": {"codec": "mpeg4"},
+    "ffv1.mkv": {"codec": "ffv1"},
+    "raw.264": {"codec": "libx264", "container_format": "h264"},
+    "palette.gif": {"codec": "gif", "pix_fmt": "rgb8"},
+    "vfr.mkv": {"codec": "libx264", "times": [40 * i + (i % 3) * 7 for i in range(40)]},
 }
 
 

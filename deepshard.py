@@ -1,0 +1,450 @@
+"""The command line: each command reads its arguments, calls a room and prints what comes back.
+
+Rooms are imported inside the commands, so that `deepshard sql` does not wait for torch. Errors that a user can mend
+carry ``deepshard_error`` and are printed as one line; anything else is a defect of ours and shows where it happened.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def scan(args: argparse.Namespace) -> int:
+    """Look at a folder of videos: what is there, what is missing, and write it to the catalog."""
+    from curation.sources import open_source, write_source
+    from queries.catalog import create
+    from queries.ingest import ingest_source
+
+    options = {"config": args.path} if args.adapter == "folder" else {}
+    root = args.root if args.adapter == "folder" else args.path
+    if args.name:
+        options["name"] = args.name
+    source = open_source(args.adapter, root, **options)
+    create(args.catalog)
+    ingest_source(args.catalog, write_source(source, args.store, replace=args.replace))
+    rows = []
+    for row in source.completeness():
+        expected = "?" if row.expected is None else f"{row.expected:,}"
+        lost = len(row.missing) + row.unnamed
+        odd = len(row.unexpected) + row.surplus
+        what = row.method if row.part is None else f"{row.method} ({row.part})"
+        rows.append([row.dataset, what, row.quality, expected, f"{row.found:,}", _some(lost), _some(odd)])
+    columns = ["dataset", "method", "quality", "expected", "found", "missing", "unexpected"]
+    _table(f"{source.source}: {len(source.videos):,} videos in {source.root}", columns, rows, numbers=4)
+    if args.names:
+        for row in source.completeness():
+            for state, names in (("missing", row.missing), ("unexpected", row.unexpected)):
+                for name in names:
+                    print(f"{state}\t{row.dataset}/{row.method}/{row.quality}\t{name}")
+    elif any(row.missing or row.unexpected for row in source.completeness()):
+        print("the names of what is missing and unexpected: the same command with --names")
+    for note in source.notes:
+        print(f"note: {note}")
+    for warning in source.warnings:
+        print(f"warning: {warning}")
+    return 0
+
+
+def curate(args: argparse.Namespace) -> int:
+    """Find, choose and align the faces of every video that the recipe has not been tried on; write shards."""
+    from curation.recipe import load
+    from curation.run import curate as run
+
+    recipe = load(args.recipe, **_overrides(args))
+    show = _Progress()
+    report = run(
+        args.catalog,
+        args.store,
+        recipe,
+        workers=args.workers,
+        stall_limit_s=args.stall_limit,
+        device=args.device,
+        which="failed" if args.retry_failed else "missing",
+        on_progress=show,
+    )
+    show.close()
+    if not report.videos:
+        print(f"nothing to do: every video was tried with recipe {report.recipe.name} ({report.recipe.hash[:8]})")
+        return 0
+    counts = report.counts
+    print(
+        f"{report.faces:,} faces from {counts['done']:,} of {report.videos:,} videos with recipe {report.recipe.name} "
+        f"({report.recipe.hash[:8]}); no face in {counts['no_face']:,}, failed {counts['failed']:,}"
+    )
+    for video, reason in report.problems[:20]:
+        print(f"  {video}: {reason}")
+    if len(report.problems) > 20:
+        print(f"  and {len(report.problems) - 20:,} more: deepshard sql \"FROM attempts WHERE status <> 'done'\"")
+    return 0
+
+
+def sql(args: argparse.Namespace) -> int:
+    """Ask the catalog; it cannot be changed this way."""
+    from queries.inspect import run_sql
+
+    table = run_sql(args.catalog, args.query)
+    if args.parquet:
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(table, args.parquet)
+        print(f"{table.num_rows:,} rows written to {args.parquet}")
+    elif args.csv:
+        import pyarrow.csv
+
+        pyarrow.csv.write_csv(table, sys.stdout.buffer)
+    elif args.json:
+        for row in table.to_pylist():
+            print(json.dumps(row, default=str))
+    else:
+        shown = table.slice(0, args.rows).to_pylist()
+        _table(None, table.column_names, [[_cell(row[name]) for name in table.column_names] for row in shown])
+        if table.num_rows > args.rows:
+            print(f"the first {args.rows:,} of {table.num_rows:,} rows; all of them: --csv, --json or --parquet FILE")
+    return 0
+
+
+def split_pin(args: argparse.Namespace) -> int:
+    """Run a split's query once and freeze the answer."""
+    from queries.pin import pin
+
+    for file in args.files:
+        pinned = pin(args.catalog, args.store, file, name=args.name, params=_pairs(args.param), strict=args.strict)
+        print(f"{pinned.name}@{pinned.hash[:12]}  {pinned.rows:,} faces  {pinned.path}")
+        _lints(pinned.lints)
+    return 0
+
+
+def split_list(args: argparse.Namespace) -> int:
+    """List the pinned splits."""
+    from queries.manage import list_splits
+
+    rows = list_splits(args.catalog, args.store)
+    if args.json:
+        for row in rows:
+            print(json.dumps(row, default=str))
+        return 0
+    columns = ["split", "title", "faces", "real", "fake", "no face"]
+    shown = [
+        [
+            f"{r['name']}@{r['hash'][:12]}",
+            r["title"] or "",
+            *map(_cell, (r["faces"], r["real"], r["fake"], r["faceless"])),
+        ]
+        for r in rows
+    ]
+    _table(None, columns, shown, numbers=4)
+    return 0
+
+
+def split_show(args: argparse.Namespace) -> int:
+    """Show what a pinned split holds, where it comes from and what its lints found."""
+    from queries.manage import show_split
+
+    shown = show_split(args.catalog, args.store, args.split)
+    print(json.dumps(shown, indent=2, default=str))
+    return 0
+
+
+def split_diff(args: argparse.Namespace) -> int:
+    """Compare two pinned splits."""
+    from queries.manage import diff_splits
+
+    print(json.dumps(diff_splits(args.catalog, args.store, args.one, args.other), indent=2, default=str))
+    return 0
+
+
+def split_check(args: argparse.Namespace) -> int:
+    """Look for what is on both sides of several splits: clips, people, faces."""
+    from queries.lints import check
+
+    found = check(args.catalog, args.store, args.splits)
+    _lints(found)
+    return 1 if args.strict and any(lint["severity"] == "error" for lint in found) else 0
+
+
+def catalog(args: argparse.Namespace) -> int:
+    """Say what the catalog holds, or make it again from the store."""
+    if args.what == "rebuild":
+        from queries.ingest import rebuild
+
+        report = rebuild(args.catalog, args.store)
+        print(f"{args.catalog}: {report.samples:,} faces of {report.videos:,} videos in {report.packs:,} shards")
+        for problem in report.problems:
+            print(f"problem: {problem}")
+        return 1 if report.problems else 0
+    from queries.inspect import summary
+
+    facts = summary(args.catalog)
+    if args.json:
+        print(json.dumps(facts, indent=2, default=str))
+        return 0
+    for title, rows in facts.items():
+        if rows:
+            numbers = sum(isinstance(value, int | float) for value in rows[-1].values())
+            _table(title, list(rows[0]), [[_cell(value) for value in row.values()] for row in rows], numbers)
+    return 0
+
+
+def results(args: argparse.Namespace) -> int:
+    """Show the metrics of every run on each of its test splits, from the predictions in the catalog."""
+    from queries.ingest import ingest_store
+    from training.results import results as figures
+
+    ingest_store(args.catalog, args.store)  # predictions that a run could not hand in while the catalog was held
+    rows = figures(catalog=args.catalog, run=args.run, by=args.by)
+    if args.json:
+        for row in rows:
+            print(json.dumps(row))
+        return 0
+    columns = ["run", "split", *([args.by] if args.by else []), "level", "no-face videos", "frames", "videos"]
+    columns += ["AUC", "EER", "AP", "accuracy"]
+    shown = []
+    for row in rows:
+        level = row["level"] if row["aggregation"] == "none" else f"{row['level']} ({row['aggregation']})"
+        faceless = f"{row['faceless_videos']:,} {row['faceless']}" if row["faceless_videos"] else ""
+        group = [row["group"]] if args.by else []
+        counts = [f"{row['frames']:,}", f"{row['videos']:,}"]
+        values = ["-" if row[name] is None else f"{row[name]:.4f}" for name in ("auc", "eer", "ap", "accuracy")]
+        split = f"{row['split']}@{row['split_hash'][:8]}"
+        shown.append([row["run_id"], split, *group, level, faceless, *counts, *values])
+    _table(None, columns, shown, numbers=6)
+    for reason in sorted({row["reason"] for row in rows if row["reason"]}):
+        print(f"-: {reason}")
+    return 0
+
+
+def predict(args: argparse.Namespace) -> int:
+    """Score videos or images with a checkpoint, through the recipe it was trained on."""
+    from curation.recipe import from_record
+    from curation.single import NoFaces, faces_of
+    from training.predict import open_scorer, score_images
+
+    scorer = open_scorer(args.checkpoint, args.store)
+    recipe = from_record(scorer.recipe)
+    failed = 0
+    for file in args.files:
+        try:
+            faces = faces_of(file, recipe)
+        except NoFaces as error:
+            failed += 1
+            print(json.dumps({"file": file, "score": None, "reason": str(error)}) if args.json else f"{file}: {error}")
+            continue
+        scores = score_images(scorer, faces.images)
+        if args.json:
+            frames = [
+                {"frame_index": row["frame_index"], "track": row["track"], "score": round(float(score), 6)}
+                for row, score in zip(faces.rows, scores, strict=True)
+            ]
+            print(json.dumps({"file": file, "score": float(scores.mean()), "faces": frames}))
+        else:
+            print(f"{file}: {scores.mean():.4f} probability of fake, mean over {len(scores)} faces")
+    return 1 if failed else 0
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Make a small synthetic dataset and walk the whole road on it."""
+    from curation.demo.walk import walk
+
+    walk(args.folder, args.size)
+    return 0
+
+
+def _lints(lints: Iterable[dict[str, Any]]) -> None:
+    for lint in lints:
+        print(f"  {lint['severity']}: {lint['message']}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; returns the exit status (0, 1 for a finding, 2 for an error, 130 for Ctrl-C)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.command(arguments) or 0
+    except KeyboardInterrupt:
+        print("\nstopped; everything finished is kept, and the same command continues", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `deepshard sql ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not getattr(error, "deepshard_error", False):
+            raise
+        print(f"deepshard: {error}", file=sys.stderr)
+        return 2
+
+
+class _Progress:
+    """Curation's progress: a bar on a terminal, a line every half minute in a log."""
+
+    def __init__(self):
+        self._bar, self._task, self._said = None, None, time.monotonic()
+
+    def __call__(self, progress) -> None:
+        faces = f"{progress.faces:,} faces, no face in {progress.no_face:,}, failed {progress.failed:,}"
+        if sys.stderr.isatty():
+            if self._bar is None:
+                from rich.console import Console
+                from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+                columns = (MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+                self._bar = Progress(*columns, console=Console(stderr=True))
+                self._bar.start()
+                self._task = self._bar.add_task("", total=progress.total)
+            self._bar.update(self._task, completed=progress.done, description=faces)
+        elif time.monotonic() - self._said > 30 or progress.done == progress.total:
+            self._said = time.monotonic()
+            print(f"{progress.done:,} of {progress.total:,} videos: {faces}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> None:
+    """Prints a table; the last ``numbers`` columns are set flush right. Piped, its width is not cut to a screen's."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for place, column in enumerate(columns):
+        right = place >= len(columns) - numbers
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))  # Text: a name with [brackets] is no markup
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _some(count: int) -> str:
+    return f"{count:,}" if count else ""
+
+
+def _pairs(words: Iterable[str]) -> dict[str, str]:
+    """``key=value`` words as a dictionary."""
+    pairs = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise _usage(f"{word!r} must have the form key=value")
+        pairs[key] = value
+    return pairs
+
+
+def _overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """Settings of a recipe given on the command line, as YAML would read them."""
+    import yaml
+
+    named = {"aligner": args.aligner, "faces": args.faces, "sampling": args.sampling}
+    return {key: value for key, value in named.items() if value} | {
+        key: yaml.safe_load(value) for key, value in _pairs(args.set).items()
+    }
+
+
+class UsageError(ValueError):
+    """Words on the command line that cannot be meant."""
+
+    deepshard_error = True
+
+
+def _usage(message: str) -> UsageError:
+    return UsageError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    places = argparse.ArgumentParser(add_help=False)
+    places.add_argument("--catalog", type=Path, default=Path("catalog.duckdb"), help="default: catalog.duckdb here")
+    places.add_argument("--store", type=Path, default=Path("store"), help="where shards, splits and runs lie (store)")
+    parser = argparse.ArgumentParser(
+        prog="deepshard",
+        description="Aligned faces from deepfake datasets, splits in SQL, and training on them.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def add(name: str, function, under=commands) -> argparse.ArgumentParser:
+        head = function.__doc__.strip().splitlines()[0]
+        command = under.add_parser(
+            name, parents=[places], help=head[0].lower() + head[1:].rstrip("."), description=head
+        )
+        command.set_defaults(command=function)
+        return command
+
+    command = add("scan", scan)
+    command.add_argument("adapter", help="faceforensics, dfd, celebdf or folder")
+    command.add_argument("path", help="the dataset's root; for `folder` the YAML file that describes it")
+    command.add_argument("root", nargs="?", help="for `folder`: the root, if not the one in the YAML file")
+    command.add_argument("--name", help="name of this copy, where there are several of one dataset")
+    command.add_argument("--names", action="store_true", help="print each missing and unexpected name")
+    command.add_argument("--replace", action="store_true", help="take the place of an earlier scan that found more")
+
+    command = add("curate", curate)
+    command.add_argument("--recipe", default="default", help="a shipped recipe or your own .yaml (default)")
+    command.add_argument("--aligner", choices=["face_alignment", "dlib"], help="overrides the recipe's")
+    command.add_argument("--faces", choices=["one", "all"], help="overrides the recipe's")
+    command.add_argument("--sampling", help="overrides the recipe's: 'evenly 32', 'every 10', 'all', 'at least 16'")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other key of the recipe")
+    command.add_argument("--workers", type=int, help="processes (default: one per CPU)")
+    command.add_argument("--device", help="torch device of the aligner, e.g. cuda:0")
+    command.add_argument(
+        "--stall-limit", type=float, default=120, help="seconds without progress before a video is killed"
+    )
+    command.add_argument("--retry-failed", action="store_true", help="try the videos that failed once more")
+
+    command = add("sql", sql)
+    command.add_argument("query", help="a SELECT over faces, videos, attempts, splits, runs, predictions, ...")
+    command.add_argument("--rows", type=int, default=100, help="how many rows a table shows (100)")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true")
+    form.add_argument("--json", action="store_true", help="one object a line")
+    form.add_argument("--parquet", metavar="FILE")
+
+    command = add("catalog", catalog)
+    command.add_argument("what", nargs="?", choices=["summary", "rebuild"], default="summary")
+    command.add_argument("--json", action="store_true")
+
+    splits = commands.add_parser("split", help="pin, list, show, compare and check splits")
+    splits = splits.add_subparsers(required=True, metavar="command")
+    command = add("pin", split_pin, splits)
+    command.add_argument("files", nargs="+", help="a .sql file, or the name of a shipped one such as ffpp/f2f_train")
+    command.add_argument("--name", help="default: the file's name")
+    command.add_argument("--param", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the query")
+    command.add_argument("--strict", action="store_true", help="fail where a lint finds an error")
+    add("list", split_list, splits).add_argument("--json", action="store_true")
+    add("show", split_show, splits).add_argument("split")
+    command = add("diff", split_diff, splits)
+    command.add_argument("one")
+    command.add_argument("other")
+    command = add("check", split_check, splits)
+    command.add_argument("splits", nargs="+", help="two or more pinned splits, e.g. train, val and test of one study")
+    command.add_argument("--strict", action="store_true", help="exit with 1 where a lint finds an error")
+
+    command = add("results", results)
+    command.add_argument("--run", help="of one run")
+    command.add_argument("--by", choices=["dataset", "method", "quality"], help="broken down")
+    command.add_argument("--json", action="store_true", help="one object a line")
+
+    command = add("predict", predict)
+    command.add_argument("files", nargs="+", help="videos or images")
+    command.add_argument("--checkpoint", required=True, help="a run, or a checkpoint's folder")
+    command.add_argument("--json", action="store_true")
+
+    command = add("demo", demo)
+    command.add_argument("folder", nargs="?", type=Path, default=Path("demo"))
+    command.add_argument("--size", default="full", help="full, small or tiny")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

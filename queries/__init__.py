@@ -1,0 +1,1 @@
+"""The catalog: schema, ingest, splits as .sql files, pinning, lints, inspection. Knows no pixels and no models."""

@@ -1,0 +1,309 @@
+"""From the store into the catalog: packs of shards, scans, recipes, pinned splits, runs, predictions, corrections.
+
+Ingest compares the files that lie in the store with what the catalog remembers of them and takes in the difference, so
+that running it again does nothing and a rebuild, which starts from an empty catalog, ends with the same rows. Files are
+read and checked before the catalog is opened; each batch is one short transaction. Packs whose tar is gone keep their
+rows, marked in ``shards.tar``: predictions made from them stay readable, the report says so and pinning warns.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from queries import catalog as catalogs
+from queries.catalog import columns, connect_read, connect_write, script
+from queries.errors import IngestError
+from queries.packs import Pack, PackProblem, PackRows, find_packs, read_pack, tar_state
+from queries.records import READERS, FileProblem, Rows
+
+_BATCH_FACES = 500_000  # faces in one transaction
+_BATCH_PACKS = 500
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file of the store (path relative to it) and what is wrong with it."""
+
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+@dataclass
+class IngestReport:
+    """What an ingest took in and left out. ``files``: kind -> files taken in; ``removed``: kind -> files gone since."""
+
+    packs: int = 0
+    videos: int = 0  # attempts of videos in those packs
+    samples: int = 0
+    packs_removed: int = 0
+    files: dict[str, int] = field(default_factory=dict)
+    removed: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.packs or self.packs_removed or self.files or self.removed)
+
+
+def ingest_source(catalog: str | Path, parquet: str | Path) -> int:
+    """Take in one scan, ``store/sources/NAME.parquet``, in the place of an earlier one of the same name.
+
+    Returns its number of videos. Videos that this scan does not list any more go, unless a pack has them. Raises
+    IngestError if the file is no scan, CatalogBusy.
+    """
+    path = Path(parquet)
+    try:
+        rows = READERS["source"][1](path)
+    except FileProblem as problem:
+        raise IngestError(f"{path}: {problem}") from problem
+    with connect_write(catalog) as db:
+        _take_file(db, f"sources/{path.name}", "source", rows, path)
+    return len(rows.tables["scanned"])
+
+
+def ingest_store(catalog: str | Path, store: str | Path) -> IngestReport:
+    """Take in all that is new, changed or gone in ``store``. Does nothing, and locks nobody out, if nothing is.
+
+    What cannot be read or contradicts itself is left out and named in the report's problems. Raises CatalogBusy, and
+    IngestError if the store's shards are all gone at once, which is a disk that is not mounted.
+    """
+    store = Path(store)
+    catalogs.create(catalog)
+    report = IngestReport()
+    _ingest_files(catalog, store, report)
+    _ingest_packs(catalog, store, report)
+    return report
+
+
+def rebuild(catalog: str | Path, store: str | Path) -> IngestReport:
+    """Make the catalog anew from the store, beside the old one, and put it in its place when it is finished.
+
+    The old one serves readers meanwhile; killed at any moment, it is still there. Raises CatalogError if the old
+    catalog is of a newer version, CatalogBusy if somebody holds it at the end.
+    """
+    catalog, store = Path(catalog), Path(store)
+    if not store.is_dir():
+        raise IngestError(f"there is no store {store} to rebuild {catalog} from")
+    catalogs.check_version(catalog)
+    _remove_leftovers(catalog)
+    new = catalog.with_name(f".{catalog.name}.rebuild-{os.getpid()}")
+    catalogs.remove(new)
+    try:
+        report = ingest_store(new, store)
+        catalogs.replace(catalog, new)
+    finally:
+        catalogs.remove(new)
+    return report
+
+
+def _ingest_files(catalog: str | Path, store: Path, report: IngestReport) -> None:
+    there = {
+        path.relative_to(store).as_posix(): (kind, path)
+        for kind, (pattern, _) in READERS.items()
+        for path in sorted(store.glob(pattern))
+        if not path.name.startswith(".")
+    }
+    with connect_read(catalog) as db:
+        known = {row[0]: row[1:] for row in db.execute("SELECT path, kind, bytes, mtime_ns FROM ingested").fetchall()}
+    new = [path for path, (kind, file) in there.items() if known.get(path) != (kind, *_signature(file))]
+    gone = [path for path in known if path not in there and (store / path.split("/")[0]).is_dir()]
+    taken: dict[str, tuple[str, Rows]] = {}
+    for path in new:
+        kind, file = there[path]
+        try:
+            taken[path] = (kind, READERS[kind][1](file))
+        except FileProblem as problem:
+            report.problems.append(Problem(path, f"left out: {problem}"))
+    if not taken and not gone:
+        return
+    with connect_write(catalog) as db:
+        for path in gone:
+            _drop_file(db, path, known[path][0])
+            report.removed[known[path][0]] = report.removed.get(known[path][0], 0) + 1
+        for path, (kind, rows) in taken.items():
+            _take_file(db, path, kind, rows, there[path][1])
+            report.files[kind] = report.files.get(kind, 0) + 1
+            report.problems += [Problem(path, problem) for problem in rows.problems]
+
+
+def _take_file(db: duckdb.DuckDBPyConnection, path: str, kind: str, rows: Rows, file: Path) -> None:
+    _drop_file(db, path, kind)
+    for table, content in rows.tables.items():
+        if not isinstance(content, pa.Table):
+            if not content:
+                continue
+            content = pa.table({name: [row[name] for row in content] for name in content[0]})
+        if "file" in columns(table):
+            content = content.append_column("file", pa.array([path] * len(content), pa.string()))
+        _insert(db, table, content)
+    if kind == "source":
+        _touch(db, "SELECT video_id FROM scanned WHERE source = ?", [rows.tables["sources"][0]["source"]])
+        _derive(db)
+    db.execute("INSERT INTO ingested VALUES (?, ?, ?, ?)", [path, kind, *_signature(file)])
+
+
+def _drop_file(db: duckdb.DuckDBPyConnection, path: str, kind: str) -> None:
+    name = Path(path).name
+    if kind == "source":
+        source = name.removesuffix(".parquet")
+        _touch(db, "SELECT video_id FROM scanned WHERE source = ?", [source])
+        for table in ("sources", "expectations", "completeness", "scanned"):
+            db.execute(f"DELETE FROM {table} WHERE source = ?", [source])
+        _derive(db)
+    elif kind == "recipe":
+        db.execute("DELETE FROM recipes WHERE starts_with(recipe_hash, ?)", [name.removesuffix(".json")])
+    elif kind == "split":
+        db.execute("DELETE FROM splits WHERE path = ?", [path])
+    else:
+        table = {"run": "runs", "predictions": "predictions", "correction": "corrections"}[kind]
+        db.execute(f"DELETE FROM {table} WHERE file = ?", [path])
+    db.execute("DELETE FROM ingested WHERE path = ?", [path])
+
+
+def _ingest_packs(catalog: str | Path, store: Path, report: IngestReport) -> None:
+    packs = find_packs(store / "shards")
+    with connect_read(catalog) as db:
+        known = {
+            row[0]: row[1:]
+            for row in db.execute("SELECT shard, files, samples, tar_end, tar_bytes, tar FROM shards").fetchall()
+        }
+    if known and not packs:
+        raise IngestError(
+            f"{store / 'shards'} holds no shard, the catalog knows {len(known):,}: is the disk mounted, the store's name "
+            "right? If they are gone for good, `deepshard catalog rebuild` forgets them"
+        )
+    gone = sorted(known.keys() - packs.keys())
+    if gone:
+        with connect_write(catalog) as db:
+            _drop_packs(db, gone)
+            _derive(db)
+        report.packs_removed = len(gone)
+    new = [pack for name, pack in packs.items() if name not in known or known[name][0] != pack.files]
+    for batch in _batches(new, report):
+        with connect_write(catalog) as db:
+            _drop_packs(db, [rows.pack.name for rows in batch])
+            _take_packs(db, batch)
+            _derive(db)
+        report.packs += len(batch)
+        report.videos += sum(len(rows.videos) for rows in batch)
+        report.samples += sum(len(rows.samples) for rows in batch if rows.samples is not None)
+    fresh = {pack.name for pack in new}
+    moved = [
+        (name, pack.tar_bytes, state)
+        for name, pack in packs.items()
+        if name in known and name not in fresh
+        if (state := tar_state(pack, known[name][1], known[name][2])) != known[name][4]
+        or pack.tar_bytes != known[name][3]
+    ]
+    if moved:
+        with connect_write(catalog) as db:
+            for name, size, state in moved:
+                db.execute("UPDATE shards SET tar_bytes = ?, tar = ? WHERE shard = ?", [size, state, name])
+            _touch(db, "SELECT video_id FROM packed WHERE pack IN (SELECT unnest(?))", [[name for name, *_ in moved]])
+            _derive(db)
+    _report_tars(catalog, report)
+
+
+def _batches(packs: Iterable[Pack], report: IngestReport) -> Iterator[list[PackRows]]:
+    """The packs' rows, read and checked, as many at a time as one transaction may hold."""
+    batch: list[PackRows] = []
+    for pack in packs:
+        try:
+            batch.append(read_pack(pack))
+        except PackProblem as problem:
+            report.problems.append(Problem(f"shards/{pack.name}", f"left out: {problem}"))
+            continue
+        faces = sum(len(rows.samples) for rows in batch if rows.samples is not None)
+        if faces >= _BATCH_FACES or len(batch) >= _BATCH_PACKS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _take_packs(db: duckdb.DuckDBPyConnection, batch: list[PackRows]) -> None:
+    videos = [
+        rows.videos.append_column("pack", pa.array([rows.pack.name] * len(rows.videos), pa.string())) for rows in batch
+    ]
+    _insert(db, "packed", pa.concat_tables(videos, promote_options="permissive"))
+    if samples := [rows.samples for rows in batch if rows.samples is not None]:
+        _insert(db, "samples", pa.concat_tables(samples, promote_options="permissive"))
+    shards = [
+        {
+            "shard": rows.pack.name,
+            "recipe_hash": rows.recipe_hash,
+            "videos": len(rows.videos),
+            "samples": count,
+            "tar_end": rows.tar_end,
+            "tar_bytes": rows.pack.tar_bytes,
+            "tar": tar_state(rows.pack, count, rows.tar_end),
+            "files": rows.pack.files,
+        }
+        for rows in batch
+        for count in [0 if rows.samples is None else len(rows.samples)]
+    ]
+    _insert(db, "shards", pa.Table.from_pylist(shards))
+    _touch(db, "SELECT video_id FROM packed WHERE pack IN (SELECT unnest(?))", [[rows.pack.name for rows in batch]])
+
+
+def _drop_packs(db: duckdb.DuckDBPyConnection, names: list[str]) -> None:
+    _touch(db, "SELECT video_id FROM packed WHERE pack IN (SELECT unnest(?))", [names])
+    for table, column in (("samples", "shard"), ("packed", "pack"), ("shards", "shard")):
+        db.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT unnest(?))", [names])
+
+
+def _report_tars(catalog: str | Path, report: IngestReport) -> None:
+    with connect_read(catalog) as db:
+        rows = db.execute(
+            "SELECT shard, tar, samples FROM shards WHERE tar IN ('missing', 'short') ORDER BY shard"
+        ).fetchall()
+        nameless = db.execute(
+            "SELECT DISTINCT recipe_hash FROM shards ANTI JOIN recipes USING (recipe_hash) ORDER BY ALL"
+        ).fetchall()
+    for shard, tar, samples in rows:
+        wrong = "is gone" if tar == "missing" else "is shorter than its rows say"
+        what = f"the tar {wrong}: its {samples:,} faces are in the catalog but cannot be read. Bring it back"
+        report.problems.append(Problem(f"shards/{shard}.tar", what))
+    for (recipe,) in nameless:
+        what = f"is missing, so the recipe of some shards has no name but {recipe[:8]}. Bring it back"
+        report.problems.append(Problem(f"recipes/{recipe[:16]}.json", what))
+
+
+def _insert(db: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    db.register("arriving", rows)
+    db.execute(f"INSERT INTO {table} BY NAME FROM arriving")
+    db.unregister("arriving")
+
+
+def _touch(db: duckdb.DuckDBPyConnection, query: str, values: list) -> None:
+    """Remember the videos of ``query`` for the next ``_derive``."""
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS touched (video_id VARCHAR)")
+    db.execute(f"INSERT INTO touched {query}", values)
+
+
+def _derive(db: duckdb.DuckDBPyConnection) -> None:
+    """Videos and attempts anew for every touched video."""
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS touched (video_id VARCHAR)")
+    db.execute(script("derive"))
+    db.execute("DELETE FROM touched")
+
+
+def _signature(file: Path) -> tuple[int, int]:
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _remove_leftovers(catalog: Path) -> None:
+    """Half a catalog that a killed rebuild left; one whose process is alive is somebody's work."""
+    for path in catalog.parent.glob(f".{catalog.name}.rebuild-*"):
+        pid = re.search(r"rebuild-(\d+)", path.name)
+        if pid and not Path(f"/proc/{pid[1]}").exists():
+            path.unlink(missing_ok=True)

@@ -1,0 +1,202 @@
+-- What every protocol needs, as macros over any table, view or CTE with the columns of `faces`. Names that begin with _
+-- are the macros' own; nobody else should use such names.
+--
+-- A table macro takes the table's bare name first: `FROM balanced(train, n := 8000, seed := 1)`.
+-- Draws are integer arithmetic on draw_key, which is stored with each face, so that they change neither with DuckDB's
+-- version nor with its threads nor with other rows. Rows of videos without a face (sample_id is null, from
+-- `faces_or_none`) are not faces: no count applies to them, and every drawing macro lets them through.
+
+-- z * m modulo 2^64; z and m are UBIGINT
+CREATE OR REPLACE MACRO multiply64(z, m) AS
+    ((z::UHUGEINT * m::UHUGEINT) & 18446744073709551615::UHUGEINT)::UBIGINT;
+
+CREATE OR REPLACE MACRO scramble64(z, shift, m) AS multiply64(xor(z, z >> shift), m);
+
+-- the finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014, with the
+-- constants of Stafford's variant 13): a bijection of 64 bits in which every input bit moves about half of the output
+CREATE OR REPLACE MACRO mix64(z) AS
+    xor(scramble64(scramble64(z, 30, 13787848793156543929), 27, 10723151780598845931),
+        scramble64(scramble64(z, 30, 13787848793156543929), 27, 10723151780598845931) >> 31);
+
+-- draw(draw_key, seed): a number of 64 bits; the order by it is the seed's shuffle. Two faces never get the same number
+-- unless they have the same draw_key.  SELECT * FROM faces WHERE draw(draw_key, 1) % 10 = 0
+CREATE OR REPLACE MACRO draw(draw_key, seed) AS
+    mix64(xor(draw_key::UBIGINT,
+              mix64(((seed::HUGEINT + 11400714819323198485::HUGEINT) & 18446744073709551615::HUGEINT)::UBIGINT)));
+
+-- evenly(i, count, n): is the i-th of count things (from 0) among n that lie evenly? Exactly n of them are, all where
+-- there are fewer; n = 1 is the middle one.
+CREATE OR REPLACE MACRO evenly(i, count, n) AS
+    ((i + 1) * n + count // 2) // count > (i * n + count // 2) // count;
+
+-- footage(original_video, video_id): the real clip behind a video, which is itself where it is not a fake
+CREATE OR REPLACE MACRO footage(original_video, video_id) AS coalesce(original_video, video_id);
+
+-- identities(target_id, source_id, visible_id): the people in a video, as a list without nulls
+CREATE OR REPLACE MACRO identities(target_id, source_id, visible_id) AS
+    list_distinct(list_filter([target_id, source_id, visible_id], lambda id: id IS NOT NULL));
+
+-- drawn_per(t, per, n, seed): up to n faces of each value of the column `per`, by seeded draw.
+--   FROM drawn_per(train, method, n := 2000, seed := 1)
+-- Faces are counted by the top 16 bits of their draw, so that only those of the last bucket need sorting; ties there are
+-- broken by sample_id.
+CREATE OR REPLACE MACRO drawn_per(t, per, n, seed) AS TABLE
+    WITH _buckets AS (
+        SELECT per AS _part, draw(draw_key, seed) >> 48 AS _bucket, count(*) AS _faces
+        FROM query_table(t) WHERE sample_id IS NOT NULL GROUP BY ALL
+    ), _filled AS (
+        SELECT *, sum(_faces) OVER (PARTITION BY _part ORDER BY _bucket) AS _total FROM _buckets
+    ), _last AS (
+        SELECT _part, min(_bucket) AS _bucket, n - min(_total - _faces) AS _room FROM _filled WHERE _total >= n GROUP BY _part
+    ), _squeezed AS (
+        SELECT sample_id FROM query_table(t) JOIN _last ON per IS NOT DISTINCT FROM _part
+        WHERE draw(draw_key, seed) >> 48 = _bucket AND sample_id IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY _part ORDER BY draw(draw_key, seed), sample_id) <= _room
+    )
+    SELECT _f.* FROM query_table(t) _f LEFT JOIN _last ON per IS NOT DISTINCT FROM _part
+    WHERE _f.sample_id IS NULL OR _bucket IS NULL OR draw(_f.draw_key, seed) >> 48 < _bucket
+       OR _f.sample_id IN (FROM _squeezed);
+
+-- drawn(t, n, seed): up to n faces by seeded draw.  FROM drawn(train, n := 500, seed := 1)
+CREATE OR REPLACE MACRO drawn(t, n, seed) AS TABLE FROM drawn_per(t, 0, n, seed);
+
+-- per_class(t, n, seed): up to n real and up to n fake faces.  FROM per_class(train, n := 8000, seed := 1)
+CREATE OR REPLACE MACRO per_class(t, n, seed) AS TABLE FROM drawn_per(t, label, n, seed);
+
+-- balanced(t, n, seed): as many real as fake faces, n of each or as many as the rarer class has; without n the latter.
+--   FROM balanced(train, n := 8000, seed := 1)   FROM balanced(train, seed := 1)
+CREATE OR REPLACE MACRO balanced(t, seed, n := 9223372036854775807) AS TABLE
+    WITH _buckets AS (
+        SELECT label AS _part, draw(draw_key, seed) >> 48 AS _bucket, count(*) AS _faces
+        FROM query_table(t) WHERE sample_id IS NOT NULL GROUP BY ALL
+    ), _filled AS (
+        SELECT *, sum(_faces) OVER (PARTITION BY _part ORDER BY _bucket) AS _total FROM _buckets
+    ), _wanted AS (
+        SELECT least(n, coalesce(sum(_faces) FILTER (_part = 0), 0), coalesce(sum(_faces) FILTER (_part = 1), 0)) AS _each
+        FROM _buckets
+    ), _last AS (
+        SELECT _part, min(_bucket) AS _bucket, _each - min(_total - _faces) AS _room
+        FROM _filled, _wanted WHERE _total >= _each GROUP BY _part, _each
+    ), _squeezed AS (
+        SELECT sample_id FROM query_table(t) JOIN _last ON label = _part
+        WHERE draw(draw_key, seed) >> 48 = _bucket AND sample_id IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY _part ORDER BY draw(draw_key, seed), sample_id) <= _room
+    )
+    SELECT _f.* FROM query_table(t) _f LEFT JOIN _last ON label = _part
+    WHERE _f.sample_id IS NULL OR draw(_f.draw_key, seed) >> 48 < _bucket OR _f.sample_id IN (FROM _squeezed);
+
+-- frames_per_video(t, n): up to n frames of every video, evenly spaced among those that t has of it; all faces of a frame
+-- that is taken.  FROM frames_per_video(train, n := 16)
+CREATE OR REPLACE MACRO frames_per_video(t, n) AS TABLE
+    WITH _videos AS (
+        SELECT video_id, recipe_hash, list_sort(list_distinct(list(frame_index))) AS _frames
+        FROM query_table(t) WHERE sample_id IS NOT NULL GROUP BY ALL
+    ), _taken AS (
+        SELECT video_id, recipe_hash,
+               unnest(list_filter(_frames, lambda _frame, i: evenly(i - 1, len(_frames), n))) AS frame_index
+        FROM _videos
+    )
+    SELECT _f.* FROM query_table(t) _f LEFT JOIN _taken USING (video_id, recipe_hash, frame_index)
+    WHERE _f.sample_id IS NULL OR _taken.video_id IS NOT NULL;
+
+-- frames_drawn(t, n, seed): up to n frames of every video by seeded draw; all faces of a frame that is taken.
+--   FROM frames_drawn(train, n := 16, seed := 1)
+CREATE OR REPLACE MACRO frames_drawn(t, n, seed) AS TABLE
+    WITH _frames AS (
+        SELECT video_id, recipe_hash, frame_index, min(draw(draw_key, seed)) AS _number
+        FROM query_table(t) WHERE sample_id IS NOT NULL GROUP BY ALL
+    ), _taken AS (
+        SELECT video_id, recipe_hash, frame_index FROM _frames
+        QUALIFY row_number() OVER (PARTITION BY video_id, recipe_hash ORDER BY _number, frame_index) <= n
+    )
+    SELECT _f.* FROM query_table(t) _f LEFT JOIN _taken USING (video_id, recipe_hash, frame_index)
+    WHERE _f.sample_id IS NULL OR _taken.video_id IS NOT NULL;
+
+-- without(t, other): the faces of t that are not faces of other.  FROM without(originals, f2f_train)
+CREATE OR REPLACE MACRO without(t, other) AS TABLE
+    SELECT _f.* FROM query_table(t) _f
+    ANTI JOIN (SELECT coalesce(sample_id, video_id) AS _id FROM query_table(other)) _o
+    ON coalesce(_f.sample_id, _f.video_id) = _o._id;
+
+-- same_identities(t, other): faces of videos whose people (target, source and visible, as far as known) are all in other;
+-- nothing of videos whose target nobody knows.  FROM same_identities(fakes, f2f_train)
+CREATE OR REPLACE MACRO same_identities(t, other) AS TABLE
+    WITH _known AS (
+        SELECT DISTINCT unnest(identities(target_id, source_id, visible_id)) AS _id FROM query_table(other)
+    )
+    SELECT * FROM query_table(t)
+    WHERE target_id IN (FROM _known)
+      AND (source_id IS NULL OR source_id IN (FROM _known)) AND (visible_id IS NULL OR visible_id IN (FROM _known));
+
+-- identity_disjoint(t, other): faces of videos none of whose people is in other. A person nobody knows cannot be compared:
+-- such videos stay.  FROM identity_disjoint(test, train)
+CREATE OR REPLACE MACRO identity_disjoint(t, other) AS TABLE
+    WITH _known AS (
+        SELECT DISTINCT unnest(identities(target_id, source_id, visible_id)) AS _id FROM query_table(other)
+    )
+    SELECT * FROM query_table(t)
+    WHERE (target_id IS NULL OR target_id NOT IN (FROM _known))
+      AND (source_id IS NULL OR source_id NOT IN (FROM _known))
+      AND (visible_id IS NULL OR visible_id NOT IN (FROM _known));
+
+-- clip_disjoint(t, other): faces of videos whose footage, a fake's original clip or the clip itself, is not that of any
+-- video in other.  FROM clip_disjoint(test, train)
+CREATE OR REPLACE MACRO clip_disjoint(t, other) AS TABLE
+    SELECT * FROM query_table(t)
+    WHERE footage(original_video, video_id)
+          NOT IN (SELECT footage(_o.original_video, _o.video_id) FROM query_table(other) _o);
+
+-- identity_components(t): (identity, component) of everybody in t; people who meet in a video, directly or over others, are
+-- in one component, named by its first identity. One component alone: no identity-disjoint split exists.
+--   SELECT component, count(*) FROM identity_components(faces) GROUP BY ALL
+CREATE OR REPLACE MACRO identity_components(t) AS TABLE
+    WITH RECURSIVE _meetings AS (
+        SELECT DISTINCT identities(target_id, source_id, visible_id) AS _people FROM query_table(t)
+    ), _pairs AS (
+        SELECT DISTINCT _a, _b
+        FROM (SELECT unnest(_people) AS _a, _people FROM _meetings), unnest(_people) AS _p(_b)
+    ), _spread(_identity, _component) USING KEY (_identity) AS (
+        SELECT _a, min(_b) FROM _pairs GROUP BY _a
+        UNION
+        SELECT _b, min(_spread._component)
+        FROM _spread
+        JOIN _pairs ON _a = _spread._identity
+        JOIN recurring._spread AS _reached ON _reached._identity = _b
+        GROUP BY _b, _reached._component
+        HAVING min(_spread._component) < _reached._component
+    )
+    SELECT _identity AS identity, _component AS component FROM _spread;
+
+-- identity_folds(t, k): t with a column `fold` (0 .. k - 1) such that no person is in two folds: components are dealt out
+-- like cards, the one with the most videos first. Videos of nobody known have fold null.
+--   SELECT * FROM identity_folds(faces, k := 5) WHERE fold <> 0
+CREATE OR REPLACE MACRO identity_folds(t, k) AS TABLE
+    WITH _components AS (
+        SELECT identity AS _identity, component AS _component FROM identity_components(t)
+    ), _sizes AS (
+        SELECT _component, count(DISTINCT video_id) AS _videos
+        FROM query_table(t) JOIN _components ON _identity = coalesce(target_id, source_id, visible_id)
+        GROUP BY _component
+    ), _dealt AS (
+        SELECT _component, (row_number() OVER (ORDER BY _videos DESC, _component) - 1) % k AS _fold FROM _sizes
+    )
+    SELECT _f.*, _fold AS fold
+    FROM query_table(t) _f
+    LEFT JOIN _components ON _identity = coalesce(_f.target_id, _f.source_id, _f.visible_id)
+    LEFT JOIN _dealt USING (_component);
+
+-- with_partner(t): t with a column `partner_id`: for each fake the face in the same frame of its original clip, the nearest
+-- one where there are several; null for real faces and where the original has no face in that frame.
+--   SELECT sample_id, partner_id FROM with_partner(train)
+CREATE OR REPLACE MACRO with_partner(t) AS TABLE
+    WITH _partners AS (
+        SELECT _f.sample_id, _o.sample_id AS partner_id
+        FROM query_table(t) _f
+        JOIN faces _o ON _o.video_id = _f.original_video AND _o.recipe_hash = _f.recipe_hash
+                     AND _o.frame_index = _f.frame_index
+        QUALIFY row_number() OVER (
+            PARTITION BY _f.sample_id
+            ORDER BY abs(_o.box_x + _o.box_w / 2 - _f.box_x - _f.box_w / 2)
+                   + abs(_o.box_y + _o.box_h / 2 - _f.box_y - _f.box_h / 2) NULLS LAST, _o.sample_id) = 1
+    )
+    SELECT _f.*, _partners.partner_id FROM query_table(t) _f LEFT JOIN _partners USING (sample_id);

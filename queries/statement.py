@@ -1,0 +1,176 @@
+"""What a statement from a stranger may be: one SELECT over the catalog's own tables, and nothing that tells of the machine.
+
+DuckDB's settings keep files, network and extensions shut and the file read-only; this is the other half: system tables
+and functions that show paths and settings, statements inside a SELECT that write, and, for splits, whatever could give
+another answer tomorrow. It reads DuckDB's own syntax tree, so there is one parser.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from queries.errors import SqlError
+
+_QUERY_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+_TABLE_FUNCTIONS = {"range", "generate_series", "unnest"}
+_TABLE_PARAMETERS = {"t", "other"}  # how our macros call the tables that they are given
+_TELLING = re.compile(
+    r"@@|(current_(setting|query|query_id|user|role|catalog|database|schemas?|connection_id|transaction_id)"
+    r"|session_user|user|getvariable|getenv|in_search_path|txid_current|which_secret|sleep_ms|pg_.*|duckdb_.*|pragma_.*"
+    r"|read_.*|write_.*|.*_sql|json_serialize_plan|inet_.*|has_.*_privilege|get_block_size|nextval|currval|setval"
+    r"|stats|vector_type|parse_duckdb_log_message|query|query_table|set_?seed|col_description|obj_description)"
+)
+_CHANGING = re.compile(
+    r"random|uuid.*|gen_random_uuid|now|today|ago|age|get_current_time(stamp)?|transaction_timestamp|hash"
+    r"|current_(date|time|timestamp|localtime|localtimestamp)|localtime|localtimestamp|approx_.*|reservoir_quantile"
+)
+_BARE_WORDS = re.compile(r"current_.*|session_user|user|localtime|localtimestamp")  # functions that need no brackets
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A checked statement. ``sql`` has no semicolon, so that it may stand in brackets; its lines are the original's."""
+
+    sql: str
+    parameters: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Names, in small letters: tables of the system, and our table macros with the positions of their tables."""
+
+    system: frozenset[str]
+    macros: dict[str, tuple[int, ...]]
+
+
+def vocabulary(db: duckdb.DuckDBPyConnection) -> Vocabulary:
+    """Read from the database itself, before it is locked."""
+    system = db.execute(
+        "SELECT lower(view_name) FROM duckdb_views() WHERE internal "
+        "UNION SELECT lower(table_name) FROM duckdb_tables() WHERE internal"
+    ).fetchall()
+    macros = db.execute(
+        "SELECT lower(function_name), parameters FROM duckdb_functions() "
+        "WHERE function_type = 'table_macro' AND NOT internal"
+    ).fetchall()
+    tables = {
+        name: tuple(i for i, parameter in enumerate(parameters) if parameter in _TABLE_PARAMETERS)
+        for name, parameters in macros
+    }
+    return Vocabulary(frozenset(row[0] for row in system), tables)
+
+
+def check(db: duckdb.DuckDBPyConnection, sql: str, words: Vocabulary, repeatable: bool = False) -> Statement:
+    """The one SELECT in ``sql``. Raises SqlError, with the line where it is known, if it is not one or may not be run.
+
+    ``repeatable``: refuse functions whose answer changes from run to run or from version to version.
+    """
+    try:
+        found = db.extract_statements(sql)
+    except duckdb.Error as error:
+        raise from_duckdb(error) from error
+    if not found:
+        raise SqlError("there is no statement: write a SELECT")
+    if len(found) > 1:
+        raise SqlError(f"these are {len(found)} statements: write one SELECT")
+    if found[0].type != duckdb.StatementType.SELECT:
+        kind = str(found[0].type).rpartition(".")[2]
+        raise SqlError(f"this is {'a PIVOT' if kind == 'MULTI' else kind}: only one SELECT can be run here")
+    ((text,),) = db.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
+    tree = json.loads(text)
+    if tree["error"]:
+        raise SqlError(f"this cannot be run here: {tree['error_message']}")
+    for node in _nodes(tree):
+        fault = _fault(node, words, repeatable)
+        if fault:
+            raise SqlError(fault, _line(sql, node))
+    return Statement(_without_semicolons(sql), frozenset(found[0].named_parameters))
+
+
+def from_duckdb(error: Exception) -> SqlError:
+    """DuckDB's error as ours, with its own words and the line that it names."""
+    message = str(error).strip()
+    line = re.search(r"^LINE (\d+):", message, re.MULTILINE)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        message = f"the query needs more memory than it may have: {message.splitlines()[0]}"
+    return SqlError(message, int(line[1]) if line else None)
+
+
+def _fault(node: dict[str, Any], words: Vocabulary, repeatable: bool) -> str | None:
+    kind = node.get("type")
+    if isinstance(kind, str) and kind.endswith("_NODE") and kind not in _QUERY_NODES:
+        return f"{kind.removesuffix('_NODE').replace('_', ' ').lower()} inside a SELECT is refused: a query only reads"
+    if repeatable and node.get("sample"):
+        return "a SAMPLE is refused in a split, it changes from run to run: use drawn(t, n := 100, seed := 1)"
+    if kind == "BASE_TABLE":
+        return _table_fault(node.get("qualified_name", {}).get("path") or [node["table_name"]], words)
+    if kind == "SHOW_REF":
+        shown = str(node.get("table_name", "")).strip('"').lower()
+        return None if shown in ("", "tables") else f"SHOW {shown} is refused: DESCRIBE a table, or SHOW tables"
+    if kind == "TABLE_FUNCTION":
+        return _call_fault(node["function"], words)
+    name = str(node.get("function_name") or "").lower()
+    if kind == "COLUMN_REF" and len(node.get("column_names", ())) == 1:
+        word = str(node["column_names"][0]).lower()
+        name = word if _BARE_WORDS.fullmatch(word) else ""
+    if name and _TELLING.fullmatch(name):
+        return f"{name} is refused: a query sees the catalog and nothing of the machine"
+    if repeatable and name and _CHANGING.fullmatch(name):
+        instead = "draw(draw_key, $seed)" if name in ("random", "hash", "uuid", "gen_random_uuid") else "a parameter"
+        return f"{name} is refused in a split, its answer changes by the run or the version: use {instead}"
+    return None
+
+
+def _table_fault(path: list[str], words: Vocabulary) -> str | None:
+    if len(path) > 1:
+        return f"{'.'.join(path)}: name tables without a database or schema"
+    if path[0].lower() in words.system:
+        return f"{path[0]} is refused: it is a table of the system, a query sees the catalog's own"
+    return None
+
+
+def _call_fault(call: dict[str, Any], words: Vocabulary) -> str | None:
+    name = call["function_name"].lower()
+    if len(call.get("qualified_name", {}).get("path") or [name]) > 1:
+        return f"{name}: name functions without a database or schema"
+    if name not in words.macros:
+        return None if name in _TABLE_FUNCTIONS else f"{name}(...) is refused as a table"
+    for position, argument in enumerate(call["arguments"]):
+        given, expression = argument["name"], argument["expression"]
+        if given in _TABLE_PARAMETERS or (not given and position in words.macros[name]):
+            if expression["type"] != "COLUMN_REF" or len(expression["column_names"]) != 1:
+                return f"{name} takes the bare name of a table, view or WITH query"
+            if fault := _table_fault(expression["column_names"], words):
+                return fault
+    return None
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object of the tree, parents first; without recursion, a statement may be nested deeply."""
+    left = [tree]
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            yield item
+            left.extend(reversed(list(item.values())))
+        elif isinstance(item, list):
+            left.extend(reversed(item))
+
+
+def _line(sql: str, node: dict[str, Any]) -> int | None:
+    place = node.get("query_location")
+    if not isinstance(place, int) or place > len(sql.encode()):
+        return None
+    return sql.encode()[:place].count(b"\n") + 1
+
+
+def _without_semicolons(sql: str) -> str:
+    text = bytearray(sql.encode())
+    for place, kind in duckdb.tokenize(sql):
+        if text[place : place + 1] == b";" and kind == duckdb.token_type.operator:
+            text[place : place + 1] = b" "
+    return text.decode()

@@ -1,0 +1,147 @@
+"""A pinned split: the memory-mapped manifest of which samples, with which labels, at which bytes of which shards.
+
+The manifest is one Arrow file, mapped and not read, so a split of ten million faces opens at once and every worker
+shares its pages. It names its shards, not paths: a store can be moved, and a manifest finds them beside itself.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from shards import schema
+from shards.errors import ReadError, SplitError
+from shards.reader import GAP, Ranges, ShardReader
+
+if TYPE_CHECKING:
+    from shards.dataset import SplitDataset
+
+_PREFIX = {"image": "", "json": "", "mask": "", "partner": "partner_"}
+
+
+class Split:
+    """A pinned split, sorted by sample id. Open one with ``Split.open``; row i is sample i everywhere.
+
+    ``path``, ``shards_dir``: where it is. ``name``, ``hash`` (64 hex digits), ``meta``: what it is. ``table``: its rows
+    (MANIFEST). ``labels`` int8 [n], 0 real, 1 fake. ``weights`` float32 [n]. ``faceless``: videos that count in an
+    evaluation though no face was found in them, each a dict with video_id, dataset, method, label.
+    """
+
+    def __init__(self, path: Path, shards_dir: Path, table: pa.Table, meta: dict[str, Any]) -> None:
+        self.path, self.shards_dir, self.table, self.meta = path, shards_dir, table, meta
+        self.name: str = meta["name"]
+        self.hash: str = meta["hash"]
+        self.faceless: list[dict[str, Any]] = meta["faceless"]
+        self.recipes: list[dict[str, Any]] = meta["recipes"]
+        self.labels = self.numbers("label")
+        self.weights = self.numbers("weight")
+        self._ranges: dict[str, Ranges] = {}
+        self._reader = ShardReader(shards_dir)
+
+    @classmethod
+    def open(cls, path: Path | str, shards_dir: Path | str | None = None) -> "Split":
+        """Map a manifest. ``shards_dir`` defaults to ``shards`` in the store that holds the manifest.
+
+        Raises SplitError if there is none, if it is not one this version reads, or if it was renamed to another hash.
+        """
+        path = Path(path)
+        try:
+            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        except FileNotFoundError:
+            raise SplitError(f"{path} does not exist: pin the split first (`deepshard split`)") from None
+        except (OSError, pa.ArrowException) as error:
+            raise SplitError(f"{path} is not a pinned split ({error}): pin it again") from None
+        meta = json.loads((table.schema.metadata or {}).get(b"deepshard", b"null"))
+        if meta is None or "hash" not in meta:
+            raise SplitError(f"{path} is an Arrow file but not a pinned split: pin one with `deepshard split`")
+        version = meta.get("manifest_version")
+        if version != schema.MANIFEST_VERSION:
+            raise SplitError(
+                f"{path} has manifest version {version}, this deepshard reads {schema.MANIFEST_VERSION}: "
+                "pin the split again"
+            )
+        wrong = [
+            f.name
+            for f in schema.MANIFEST_FIELDS
+            if f.name not in table.schema.names or table.schema.field(f.name).type != f.type
+        ]
+        if wrong:
+            raise SplitError(f"{path} lacks columns {', '.join(wrong)}, or they have other types: pin the split again")
+        _, at, digits = path.stem.partition("@")
+        if at and not meta["hash"].startswith(digits):
+            raise SplitError(f"{path} holds the split {meta['name']}@{meta['hash'][:12]}: give it its own name back")
+        folder = Path(shards_dir) if shards_dir is not None else path.absolute().parent.parent / "shards"
+        return cls(path, folder, table.unify_dictionaries(), meta)
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __repr__(self) -> str:
+        return f"Split({self.name}@{self.hash[:12]}, {len(self)} samples)"
+
+    def numbers(self, column: str) -> np.ndarray:
+        """A column of numbers as an array [n], not copied where it has no nulls; nulls become -1, or 0 if unsigned."""
+        array = self.table[column].combine_chunks()
+        array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+        if array.null_count:
+            array = array.fill_null(0 if pa.types.is_unsigned_integer(array.type) else -1)
+        return array.to_numpy(zero_copy_only=False)
+
+    def words(self, column: str) -> tuple[np.ndarray, list[str]]:
+        """A column of words as codes int32 [n] and the words they stand for; null is -1."""
+        array = self.table[column].combine_chunks()
+        array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+        codes = array.indices.fill_null(-1) if array.null_count else array.indices
+        return codes.to_numpy(zero_copy_only=False), array.dictionary.to_pylist()
+
+    def sample_ids(self, indices: Iterable[int] | None = None) -> list[str]:
+        """The ids of these rows, or of all."""
+        column = self.table["sample_id"]
+        return (column if indices is None else column.take(pa.array(indices, pa.int64()))).to_pylist()
+
+    def rows(self, indices: Iterable[int]) -> list[dict[str, Any]]:
+        """Whole rows of the manifest as dicts."""
+        return self.table.take(pa.array(indices, pa.int64())).to_pylist()
+
+    def ranges(self, member: str) -> Ranges:
+        """Where ``image``, ``json``, ``mask`` or ``partner`` (the partner's image) of every row lies.
+
+        Rows without that member have offset -1.
+        """
+        if member not in self._ranges:
+            if member not in _PREFIX:
+                raise SplitError(f"there is no member {member!r}: ask for one of {', '.join(_PREFIX)}")
+            prefix = _PREFIX[member]
+            part = f"{prefix}image" if prefix else member
+            codes, names = self.words(f"{prefix}shard")
+            place = [self.numbers(f"{part}_{field}") for field in ("offset", "size", "xxh3")]
+            self._ranges[member] = Ranges(names, codes, *place)
+        return self._ranges[member]
+
+    def read(self, index: int, member: str = "image") -> bytes:
+        """The stored bytes of one member of row ``index``, checked. Raises ReadError, IndexError."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"row {index} of {len(self)}")
+        ranges = self.ranges(member)
+        if ranges.offsets[index] < 0:
+            raise ReadError(f"{self.sample_ids([index])[0]} has no {member}: its recipe or its split gives none")
+        columns = (column[index : index + 1] for column in (ranges.shards, ranges.offsets, ranges.sizes))
+        found, faults = self._reader.fetch(Ranges(ranges.names, *columns, ranges.checksums[index : index + 1]))
+        if found[0] is None:
+            raise ReadError(f"{self.sample_ids([index])[0]}: {faults[0]}")
+        return found[0].tobytes()
+
+    def dataset(
+        self,
+        members: Sequence[str] = ("image",),
+        on_error: str = "raise",
+        transform: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        gap: int = GAP,
+    ) -> "SplitDataset":
+        """The split as a map-style torch dataset of decoded batches; see ``SplitDataset``."""
+        from shards.dataset import SplitDataset  # torch: not needed to look at a split
+
+        return SplitDataset(self, members, on_error, transform, gap)

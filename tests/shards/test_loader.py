@@ -1,0 +1,149 @@
+"""Real workers, every way to start them: the same batches, errors that arrive, nothing taken from torch's generator."""
+
+import gc
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from shards.errors import OrderError, ReadError
+from shards.exchange import Exchange
+from shards.loader import loader
+from shards.sampler import GlobalBatchSampler
+from shards.split import Split
+from tests.fabricate import make_store, pixels
+
+SIZE = 32
+MEMBERS = ("image", "mask", "landmarks", "partner", "json")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return make_store(tmp_path_factory.mktemp("store"), videos=8, faces_per_video=8, size=SIZE, partners=True)
+
+
+@pytest.fixture(scope="module")
+def split(store):
+    return Split.open(store.manifest)
+
+
+def same(one, other):
+    assert list(one) == list(other)
+    for name, value in one.items():
+        if isinstance(value, torch.Tensor):
+            assert value.dtype == other[name].dtype and value.shape == other[name].shape, name
+            assert torch.equal(value, other[name]), name
+        else:
+            assert value == other[name], name
+
+
+def batches(split, workers, rank=0, ranks=1, epoch=0, **options):
+    sampler = GlobalBatchSampler(split, 24, seed=1, rank=rank, world_size=ranks, tail="pad", kind="balanced")
+    sampler.set_epoch(epoch)
+    return list(loader(split.dataset(MEMBERS), sampler, workers, **options))
+
+
+def test_every_number_of_workers_gives_the_same_batches(split):
+    expected = batches(split, 0)
+    assert len(expected) == 3 and not expected[-1]["valid"].all()
+    for workers in (1, 2, 4):
+        for one, other in zip(batches(split, workers), expected, strict=True):
+            same(one, other)
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 8])
+def test_ranks_and_workers_together_give_each_global_batch(split, ranks):
+    workers = {2: (2, 1), 3: (1, 0, 2), 8: (0,) * 8}[ranks]
+    expected = batches(split, 0)
+    per_rank = [batches(split, count, rank, ranks) for rank, count in enumerate(workers)]
+    for step, whole in enumerate(expected):
+        for name in ("image", "index", "label", "draw", "valid"):
+            assert torch.equal(torch.cat([of_rank[step][name] for of_rank in per_rank]), whole[name])
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_other_ways_to_start_workers_give_the_same_batches(split, method):
+    for one, other in zip(batches(split, 1, start_method=method), batches(split, 0), strict=True):
+        same(one, other)
+
+
+def test_workers_outlive_epochs_and_an_epoch_broken_off(store, split):
+    sampler = GlobalBatchSampler(split, 8)
+    data = loader(split.dataset(), sampler, workers=2)
+    seen = []
+    for epoch, taken in ((0, 3), (1, 8), (2, 1), (3, 8)):
+        sampler.set_epoch(epoch)
+        order = sampler.order().reshape(-1, 8)
+        for step, batch in zip(range(taken), data, strict=False):
+            assert batch["index"].tolist() == order[step].tolist()
+            for slot, row in enumerate(batch["index"].tolist()):
+                expected = pixels(store.rows[row]["sample_id"], SIZE)
+                assert np.array_equal(batch["image"][slot].permute(1, 2, 0).numpy(), expected)
+        seen.append(data._iterator._workers[0].pid)
+    assert len(set(seen)) == 1
+
+
+def test_batches_that_are_kept_are_not_overwritten(split):
+    kept = [batch["image"] for batch in batches(split, 2, prefetch=1)]
+    for image, batch in zip(kept, batches(split, 0), strict=True):
+        assert torch.equal(image, batch["image"])
+        assert image.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_without_a_free_block_a_worker_still_delivers(split, monkeypatch):
+    monkeypatch.setattr(Exchange, "free", lambda self, block: None)
+    for one, other in zip(batches(split, 1, prefetch=1), batches(split, 0), strict=True):
+        same(one, other)
+
+
+def test_a_transform_runs_in_the_worker(split):
+    sampler = GlobalBatchSampler(split, 16)
+    for workers in (0, 1):
+        batch = next(iter(loader(split.dataset(transform=_mark), sampler, workers)))
+        assert (batch["process"] == os.getpid()) == (workers == 0)
+        assert batch["image"].dtype == torch.float32 and batch["image"].max() <= 1
+        assert batch["image"].nbytes > 64 << 10  # too large for the message, and not in a block
+
+
+def _mark(batch):
+    return batch | {"image": batch["image"].float() / 255, "process": os.getpid()}
+
+
+def test_a_worker_reports_a_missing_shard_as_the_error_it_is(store, split, tmp_path):
+    shutil.copytree(store.root, tmp_path / "store")
+    name = store.rows[0]["shard"]
+    (tmp_path / "store" / "shards" / f"{name}.tar").unlink()
+    broken = Split.open(tmp_path / "store" / "splits" / store.manifest.name)
+    sampler = GlobalBatchSampler(broken, 64, kind="sequential")
+    with pytest.raises(ReadError, match=rf"{name}\.tar is missing.*deepshard verify"):
+        list(loader(broken.dataset(), sampler, workers=1))
+    recorded = next(iter(loader(broken.dataset(on_error="record"), sampler, workers=1)))
+    assert (~recorded["valid"]).sum() == len(recorded["errors"]) == sum(row["shard"] == name for row in store.rows)
+
+
+def test_torch_draws_the_same_numbers_with_and_without_a_loader(split):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    for workers in (0, 1):
+        batches(split, workers)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_nothing_stays_behind(split):
+    gc.collect()
+    before = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+    descriptors = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    batches(split, 2)
+    gc.collect()
+    if before or descriptors:
+        assert set(os.listdir("/dev/shm")) <= before
+        assert len(os.listdir("/proc/self/fd")) <= descriptors + 2
+
+
+def test_a_sampler_of_another_split_is_refused(split, tmp_path):
+    other = Split.open(make_store(tmp_path, videos=2, faces_per_video=1, size=SIZE, shards=1).manifest)
+    with pytest.raises(OrderError, match="from the same split"):
+        loader(split.dataset(), GlobalBatchSampler(other, 2))
