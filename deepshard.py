@@ -5,6 +5,7 @@ carry ``deepshard_error`` and are printed as one line; anything else is a defect
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -22,8 +23,7 @@ def scan(args: argparse.Namespace) -> int:
 
     options = {"config": args.path} if args.adapter == "folder" else {}
     root = args.root if args.adapter == "folder" else args.path
-    if args.name:
-        options["name"] = args.name
+    options |= {key: getattr(args, key) for key in ("name", "version", "layout") if getattr(args, key)}
     source = open_source(args.adapter, root, **options)
     create(args.catalog)
     ingest_source(args.catalog, write_source(source, args.store, replace=args.replace))
@@ -114,57 +114,88 @@ def split_pin(args: argparse.Namespace) -> int:
 
     for file in args.files:
         pinned = pin(args.catalog, args.store, file, name=args.name, params=_pairs(args.param), strict=args.strict)
-        print(f"{pinned.name}@{pinned.hash[:12]}  {pinned.rows:,} faces  {pinned.path}")
-        _lints(pinned.lints)
+        faceless = f", {pinned.faceless:,} videos without a face" if pinned.faceless else ""
+        print(
+            f"{pinned.name}@{pinned.hash[:12]}  {pinned.rows:,} faces of {pinned.videos:,} videos "
+            f"({pinned.real:,} real, {pinned.fake:,} fake{faceless})"
+        )
+        for lint in pinned.lints:
+            print(f"  {lint.severity}: {lint.message}")
     return 0
 
 
 def split_list(args: argparse.Namespace) -> int:
     """List the pinned splits."""
-    from queries.manage import list_splits
+    from queries.pinned import list_pinned
 
-    rows = list_splits(args.catalog, args.store)
+    splits = list_pinned(args.store)
     if args.json:
-        for row in rows:
-            print(json.dumps(row, default=str))
+        for split in splits:
+            print(json.dumps(dataclasses.asdict(split), default=str))
         return 0
-    columns = ["split", "title", "faces", "real", "fake", "no face"]
-    shown = [
-        [
-            f"{r['name']}@{r['hash'][:12]}",
-            r["title"] or "",
-            *map(_cell, (r["faces"], r["real"], r["fake"], r["faceless"])),
-        ]
-        for r in rows
+    columns = ["split", "title", "recipe", "errors", "faces", "real", "fake", "no face"]
+    rows = [
+        [f"{s.name}@{s.hash[:12]}", s.title, s.recipe, s.lints["error"], s.faces, s.real, s.fake, s.faceless]
+        for s in splits
     ]
-    _table(None, columns, shown, numbers=4)
+    _table(None, columns, [[_cell(value) for value in row] for row in rows], numbers=5)
     return 0
 
 
 def split_show(args: argparse.Namespace) -> int:
-    """Show what a pinned split holds, where it comes from and what its lints found."""
-    from queries.manage import show_split
+    """Show what a pinned split holds, the query it comes from and what its lints found."""
+    from queries.pinned import show
 
-    shown = show_split(args.catalog, args.store, args.split)
-    print(json.dumps(shown, indent=2, default=str))
+    shown = show(args.store, args.split)
+    print(f"{shown.listed.name}@{shown.listed.hash[:12]}: {shown.listed.title}")
+    print(f"{shown.listed.path}, pinned {shown.listed.created_at}, recipe {shown.listed.recipe}")
+    print(f"parameters: {', '.join(f'{key}={value}' for key, value in shown.listed.params.items()) or 'none'}")
+    rows = [[*map(_cell, (*group, *counts))] for group, counts in shown.content.items()]
+    _table(None, ["dataset", "method", "label", "faces", "videos"], rows, numbers=3)
+    if shown.listed.faceless:
+        print(f"{shown.listed.faceless:,} videos without a face, scored 0.5 by convention")
+    for lint in shown.card["lints"]:
+        print(f"{lint['severity']}: {lint['message']}")
+        for example in lint["examples"][:5]:
+            print(f"  {example}")
+    print(f"\n{shown.card['sql'].strip()}")
     return 0
 
 
 def split_diff(args: argparse.Namespace) -> int:
-    """Compare two pinned splits."""
-    from queries.manage import diff_splits
+    """Compare two pinned splits; the exit status is 1 where they differ."""
+    from queries.pinned import diff
 
-    print(json.dumps(diff_splits(args.catalog, args.store, args.one, args.other), indent=2, default=str))
-    return 0
+    found = diff(args.store, args.one, args.other)
+    if found.same:
+        print(f"the same {found.common:,} faces" + (f", {found.moved:,} of them elsewhere" if found.moved else ""))
+        return 0
+    print(f"{found.common:,} faces in both, {found.changed:,} of them with another label, weight, role or partner")
+    for word, groups in (("only in the first", found.removed), ("only in the second", found.added)):
+        for group, faces in groups.items():
+            print(f"{word}: {faces:,} faces of {'/'.join(map(str, group[:2]))}, label {group[2]}")
+    for word, videos in (("first", found.faceless_removed), ("second", found.faceless_added)):
+        for video in videos:
+            print(f"only in the {word}: {video}, without a face")
+    for name, (before, after) in found.params.items():
+        print(f"{name}: {before} -> {after}")
+    print("\n".join(found.sql))
+    return 1
 
 
 def split_check(args: argparse.Namespace) -> int:
-    """Look for what is on both sides of several splits: clips, people, faces."""
-    from queries.lints import check
+    """Look for what is on both sides of several splits: faces, videos, clips, people."""
+    from queries.check import check
+    from queries.pinned import find_pinned
 
-    found = check(args.catalog, args.store, args.splits)
-    _lints(found)
-    return 1 if args.strict and any(lint["severity"] == "error" for lint in found) else 0
+    found = check(args.catalog, [find_pinned(args.store, split) for split in args.splits])
+    for finding in found:
+        print(f"{finding.severity}: {' and '.join(finding.splits)}: {finding.message}")
+        for example in finding.examples[:5]:
+            print(f"  {example}")
+    if not found:
+        print("nothing found")
+    return 1 if args.strict and any(finding.severity == "error" for finding in found) else 0
 
 
 def catalog(args: argparse.Namespace) -> int:
@@ -179,14 +210,16 @@ def catalog(args: argparse.Namespace) -> int:
         return 1 if report.problems else 0
     from queries.inspect import summary
 
-    facts = summary(args.catalog)
+    facts = dataclasses.asdict(summary(args.catalog))
     if args.json:
         print(json.dumps(facts, indent=2, default=str))
         return 0
     for title, rows in facts.items():
-        if rows:
-            numbers = sum(isinstance(value, int | float) for value in rows[-1].values())
-            _table(title, list(rows[0]), [[_cell(value) for value in row.values()] for row in rows], numbers)
+        if title != "counts" and rows:
+            hidden = {"recipe_hash"} if title == "yields" else set()
+            columns = [column for column in rows[0] if column not in hidden]
+            _table(title, columns, [[_cell(row[column]) for column in columns] for row in rows])
+    print(", ".join(f"{count:,} {name}" for name, count in facts["counts"].items()))
     return 0
 
 
@@ -252,11 +285,6 @@ def demo(args: argparse.Namespace) -> int:
 
     walk(args.folder, args.size)
     return 0
-
-
-def _lints(lints: Iterable[dict[str, Any]]) -> None:
-    for lint in lints:
-        print(f"  {lint['severity']}: {lint['message']}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -386,6 +414,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("path", help="the dataset's root; for `folder` the YAML file that describes it")
     command.add_argument("root", nargs="?", help="for `folder`: the root, if not the one in the YAML file")
     command.add_argument("--name", help="name of this copy, where there are several of one dataset")
+    command.add_argument("--version", choices=["v1", "v2"], help="of Celeb-DF, where the folder does not tell")
+    command.add_argument("--layout", choices=["videos", "images"], help="of FF++ and DFD, where a copy has both")
     command.add_argument("--names", action="store_true", help="print each missing and unexpected name")
     command.add_argument("--replace", action="store_true", help="take the place of an earlier scan that found more")
 

@@ -114,7 +114,8 @@ def curate(
             plans.append(_write_plan(store, recipe, videos))
         elif not plans:
             return report
-        tasks, open_packs = _open_tasks(plans, store, roots)
+        thorough = _datasets_with_masks(catalog) if recipe.faces == "one" else None
+        tasks, open_packs = _open_tasks(plans, store, roots, thorough)
         progress = Progress(len(tasks))
         report.videos = len(tasks)
         _finish_packs(store, open_packs)
@@ -136,14 +137,19 @@ def start_worker(recipe: Recipe, device: str | None) -> Work:
     """Runs in the worker: loads the models once and returns what does one video."""
     import cv2
 
-    from curation.faces.backend import open_backend
+    from curation.faces.backend import FaceBackend, open_backend
 
     cv2.setNumThreads(1)
-    backend = open_backend(recipe.aligner, device)
+    backends: dict[bool, FaceBackend] = {}
 
     def work(task: Task, beat: Callable[[], None]) -> tuple[str, Any]:
+        if task.thorough not in backends:
+            options = (
+                {"thorough": True} if task.thorough and recipe.aligner == "dlib" else {}
+            )  # the other one always is
+            backends[task.thorough] = open_backend(recipe.aligner, device, **options)
         try:
-            return "attempt", curate_video(task, recipe, backend, beat)
+            return "attempt", curate_video(task, recipe, backends[task.thorough], beat)
         except SourceGone as error:
             return "stop", str(error)
         except OSError as error:
@@ -200,6 +206,14 @@ def _roots(catalog: Path) -> dict[str, str]:
         return dict(db.execute("SELECT source, root FROM sources").fetchall())
 
 
+def _datasets_with_masks(catalog: Path) -> set[str]:
+    """Where masks tell which face was manipulated, it may be a small one; real and fake are searched alike."""
+    with connect_read(catalog) as db:
+        return {
+            name for (name,) in db.execute("SELECT DISTINCT dataset FROM videos WHERE mask_path IS NOT NULL").fetchall()
+        }
+
+
 def _write_plan(store: Path, recipe: Recipe, videos: list[dict[str, Any]]) -> Plan:
     # what a shard's samples have in common: dataset, and whether there is a mask member and landmarks
     kinds: dict[tuple, list[dict[str, Any]]] = {}
@@ -242,9 +256,12 @@ def _left_plans(store: Path, recipe: Recipe) -> Iterator[Plan]:
 
 
 def _open_tasks(
-    plans: list[Plan], store: Path, roots: dict[str, str]
+    plans: list[Plan], store: Path, roots: dict[str, str], thorough: set[str] | None
 ) -> tuple[list[Task], dict[str, tuple[set[Path], list[Path]]]]:
-    """The videos that still need a part, and the packs that are not written yet: name -> (parts awaited, all parts)."""
+    """The videos that still need a part, and the packs that are not written yet: name -> (parts awaited, all parts).
+
+    ``thorough``: datasets whose videos are searched for every face, None for all of them.
+    """
     tasks, open_packs = [], {}
     for plan in plans:
         for name, videos in plan.packs.items():
@@ -263,7 +280,8 @@ def _open_tasks(
                         f"the catalog has no source {video['source']!r} any more, but a run left videos of it "
                         "unfinished. Scan it again, then run the same command"
                     )
-                tasks.append(Task(video, roots[video["source"]], str(part)))
+                every_face = thorough is None or video["dataset"] in thorough
+                tasks.append(Task(video, roots[video["source"]], str(part), thorough=every_face))
     return tasks, open_packs
 
 

@@ -26,7 +26,7 @@ from curation.faces.choose import choose
 from curation.faces.measure import Measures, measure
 from curation.faces.track import tracks
 from curation.frames import Clip, DecodeError, Frame, open_clip
-from curation.frames.image_clip import ImageClip, image_files
+from curation.frames.image_clip import IMAGE_SUFFIXES, ImageClip, image_files
 from curation.frames.sampling import Sampling
 from curation.recipe import Recipe
 from curation.sources.tree import unspell
@@ -47,12 +47,16 @@ class SourceGone(RuntimeError):
 
 @dataclass(frozen=True)
 class Task:
-    """A video to curate: its catalog row, the root of its source, where its part goes, which decoder to insist on."""
+    """A video to curate: its catalog row, the root of its source and where its part goes.
+
+    ``decoder`` insists on one. ``thorough``: search for every face, since the one to keep may be a small one.
+    """
 
     video: dict[str, Any]
     root: str
     part: str
     decoder: str | None = None
+    thorough: bool = False
 
 
 @dataclass
@@ -138,7 +142,8 @@ def _visit(
     if task.video["mask_path"] and (recipe.masks or recipe.faces == "one"):
         try:
             mask_path = Path(task.root, unspell(task.video["mask_path"]))
-            mask_clip = open_clip(mask_path, "frames" if mask_path.is_dir() else "video")
+            kind = "image" if mask_path.suffix.lower() in IMAGE_SUFFIXES else "video"
+            mask_clip = open_clip(mask_path, "frames" if mask_path.is_dir() else kind)
         except DecodeError as error:
             raise DecodeError(f"its mask {task.video['mask_path']!r} {error}") from error
     there = clip.indices if isinstance(clip, ImageClip) else range(clip.info.frame_count)

@@ -69,6 +69,18 @@ def ingest_source(catalog: str | Path, parquet: str | Path) -> int:
     return len(rows.tables["scanned"])
 
 
+def ingest_file(catalog: str | Path, store: str | Path, file: Path) -> None:
+    """Take in one of a store's smaller files, such as a split that was just pinned. Raises IngestError, CatalogBusy."""
+    path = file.relative_to(store).as_posix()
+    kind = next(kind for kind, (pattern, _) in READERS.items() if file.relative_to(store).match(pattern))
+    try:
+        rows = READERS[kind][1](file)
+    except FileProblem as problem:
+        raise IngestError(f"{file}: {problem}") from problem
+    with connect_write(catalog) as db:
+        _take_file(db, path, kind, rows, file)
+
+
 def ingest_store(catalog: str | Path, store: str | Path) -> IngestReport:
     """Take in all that is new, changed or gone in ``store``. Does nothing, and locks nobody out, if nothing is.
 

@@ -6,7 +6,9 @@ writes the answer into a nameless temporary file that the parent then maps: noth
 pinning both come through here.
 """
 
+import contextlib
 import ctypes
+import itertools
 import json
 import mmap
 import os
@@ -15,7 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ _OWN_MEMORY = 3 << 30  # address space of Python, Arrow and DuckDB before any qu
 _ROWS_PER_BATCH = 1 << 16
 _ERRORS = {error.__name__: error for error in (QueryError, CatalogError, CatalogBusy, SqlError, SplitError)}
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LC_ALL", "LANG")
+_numbers = itertools.count()
 _KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -47,26 +50,32 @@ class Limits:
 
 @dataclass(frozen=True)
 class Query:
-    """A statement with its parameters. ``uses``: alias -> the split that stands behind it; ``file`` is for messages."""
+    """A split to run. ``uses``: alias -> the split that stands behind it; ``file`` is what messages call it."""
 
+    file: str
     sql: str
     params: Mapping[str, Any] = field(default_factory=dict)
     uses: Mapping[str, "Query"] = field(default_factory=dict)
-    file: str | None = None
 
 
 def run(catalog: str | Path, sql: str, limits: Limits | None = None) -> pa.Table:
     """The answer of one SELECT. Raises SqlError, CatalogError, CatalogBusy."""
-    return _run({"kind": "select", "query": asdict(Query(sql))}, catalog, limits or Limits())
+    return _run({"kind": "select", "query": {"sql": sql}}, catalog, limits or Limits())
 
 
-def run_split(catalog: str | Path, query: Query, recipe_hash: str | None = None, limits: Limits | None = None) -> pa.Table:
+def run_split(
+    catalog: str | Path, query: Query, recipe_hash: str | None = None, limits: Limits | None = None
+) -> pa.Table:
     """The answer of a split: sample_id, and video_id, partner_id, role, weight, label where it returns them.
 
     ``recipe_hash``: `faces` and the other views hold this recipe's rows alone. Statements that could answer otherwise
-    tomorrow are refused. Raises SqlError, SplitError (no column sample_id), CatalogError, CatalogBusy.
+    tomorrow are refused. Raises SplitError, which names file and line, CatalogError, CatalogBusy.
     """
-    return _run({"kind": "split", "query": asdict(query), "recipe_hash": recipe_hash}, catalog, limits or Limits())
+    request = {"kind": "split", "query": asdict(query), "recipe_hash": recipe_hash}
+    try:
+        return _run(request, catalog, limits or Limits())
+    except SqlError as error:
+        raise SplitError(f"{query.file}: {error}") from error
 
 
 def _run(request: dict[str, Any], catalog: str | Path, limits: Limits) -> pa.Table:
@@ -198,48 +207,55 @@ def _split(
     db: duckdb.DuckDBPyConnection, query: dict[str, Any], words: statements.Vocabulary
 ) -> tuple[str, dict[str, Any]]:
     """A split's query for the columns that count, with its parameters; what it uses is at hand under its aliases."""
-    try:
-        for alias, used in query["uses"].items():
-            _define(db, alias, used, words)
+    kept = {alias: _keep(db, used, words) for alias, used in query["uses"].items()}
+    for alias, table in kept.items():
+        db.execute(
+            f"CREATE TEMP VIEW {alias} AS SELECT faces.* FROM faces SEMI JOIN {table} USING (sample_id) UNION ALL "
+            f"SELECT * FROM faceless WHERE video_id IN (SELECT video_id FROM {table} WHERE sample_id IS NULL)"
+        )
+    with _naming(query["file"]):
         checked = statements.check(db, query["sql"], words, repeatable=True)
+        for name in checked.parameters - query["params"].keys():
+            raise SqlError(f"${name} is not declared: add `-- param {name}: DEFAULT  (what it is)` to the file's head")
         values = {name: query["params"][name] for name in checked.parameters}
-        try:
-            db.execute(f"FROM ({checked.sql}\n) LIMIT 0", values)
-        except duckdb.Error as error:
-            raise statements.from_duckdb(error) from error
+        db.execute(f"FROM ({checked.sql}\n) LIMIT 0", values)
         columns = _columns([column[0] for column in db.description])
         db.fetchall()
-    except SqlError as error:
-        if query["file"] is None:
-            raise
-        where = query["file"] if error.line is None else f"{query['file']}:{error.line}"
-        raise SplitError(f"{where}: {error}") from error
-    return f"SELECT {columns} FROM ({checked.sql}\n)", values
+    return f"SELECT {', '.join(columns)} FROM ({checked.sql}\n)", values
 
 
-def _columns(given: list[str]) -> str:
+def _keep(db: duckdb.DuckDBPyConnection, used: dict[str, Any], words: statements.Vocabulary) -> str:
+    """Runs a split that another one uses; returns the temporary table of its sample_id and video_id."""
+    sql, values = _split(db, used, words)
+    table = f"_answer_{next(_numbers)}"
+    with _naming(used["file"]):
+        # a split without a column video_id names no video without a face
+        empty = "SELECT NULL::VARCHAR AS video_id WHERE false"
+        db.execute(f"CREATE TEMP TABLE {table} AS {empty} UNION ALL BY NAME {sql}", values)
+    for alias in used["uses"]:
+        db.execute(f"DROP VIEW temp.main.{alias}")
+    return table
+
+
+@contextlib.contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Errors of DuckDB and ours as SplitError with the file and the line."""
+    try:
+        yield
+    except (duckdb.Error, SqlError) as raised:
+        error = statements.from_duckdb(raised) if isinstance(raised, duckdb.Error) else raised
+        where = file if error.line is None else f"{file}:{error.line}"
+        raise SplitError(f"{where}: {error}") from raised
+
+
+def _columns(given: list[str]) -> list[str]:
     lower = [name.lower() for name in given]
     if "sample_id" not in lower:
         raise SqlError(f"a split selects sample_id from faces; this one returns {', '.join(given)}")
     twice = [name for name in _ANSWER if f"{name}_1" in lower]  # how DuckDB calls the second one
     if twice:
         raise SqlError(f"the query returns two columns {twice[0]}: return the one that is meant")
-    return ", ".join(name for name in _ANSWER if name in lower)
-
-
-def _define(db: duckdb.DuckDBPyConnection, alias: str, used: dict[str, Any], words: statements.Vocabulary) -> None:
-    """``alias`` as a view: the rows of `faces_or_none` that the used split selects."""
-    sql, values = _split(db, used, words)
-    kept = f"_answer_{alias}"
-    db.execute(f"DROP VIEW IF EXISTS temp.main.{alias}")
-    db.execute(f"DROP TABLE IF EXISTS temp.main.{kept}")
-    db.execute(f"CREATE TEMP TABLE {kept} AS {sql}", values)
-    video = "video_id" if "video_id" in sql.partition(" FROM ")[0] else "NULL"
-    db.execute(
-        f"CREATE TEMP VIEW {alias} AS "
-        f"SELECT faces.* FROM faces WHERE sample_id IN (SELECT sample_id FROM {kept}) UNION ALL "
-        f"SELECT faceless.* FROM faceless WHERE video_id IN (SELECT {video} FROM {kept} WHERE sample_id IS NULL)"
-    )
+    return [name for name in _ANSWER if name in lower]
 
 
 if __name__ == "__main__":

@@ -113,6 +113,8 @@ def _fault(node: dict[str, Any], words: Vocabulary, repeatable: bool) -> str | N
         return None if shown in ("", "tables") else f"SHOW {shown} is refused: DESCRIBE a table, or SHOW tables"
     if kind == "TABLE_FUNCTION":
         return _call_fault(node["function"], words)
+    if repeatable and (fault := _order_fault(node)):
+        return fault
     name = str(node.get("function_name") or "").lower()
     if kind == "COLUMN_REF" and len(node.get("column_names", ())) == 1:
         word = str(node["column_names"][0]).lower()
@@ -122,6 +124,19 @@ def _fault(node: dict[str, Any], words: Vocabulary, repeatable: bool) -> str | N
     if repeatable and name and _CHANGING.fullmatch(name):
         instead = "draw(draw_key, $seed)" if name in ("random", "hash", "uuid", "gen_random_uuid") else "a parameter"
         return f"{name} is refused in a split, its answer changes by the run or the version: use {instead}"
+    return None
+
+
+def _order_fault(node: dict[str, Any]) -> str | None:
+    """Where rows are taken by their place but no ORDER BY gives them one, threads would decide."""
+    modifiers = {modifier["type"]: modifier for modifier in node.get("modifiers") or ()}
+    if "ORDER_MODIFIER" not in modifiers:
+        if "LIMIT_MODIFIER" in modifiers or "LIMIT_PERCENT_MODIFIER" in modifiers:
+            return "LIMIT without ORDER BY takes whatever comes first: use drawn(t, n := 100, seed := 1), or order the rows"
+        if modifiers.get("DISTINCT_MODIFIER", {}).get("distinct_on_targets"):
+            return "DISTINCT ON without ORDER BY takes whatever comes first: order the rows"
+    if node.get("type") == "WINDOW_ROW_NUMBER" and not node.get("orders"):
+        return "row_number() without ORDER BY numbers rows as they come: order them, by draw(draw_key, $seed) say"
     return None
 
 

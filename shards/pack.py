@@ -104,13 +104,17 @@ def _check_together(parts: list[Part], name: str) -> None:
     recipes = {part.video["recipe_hash"][0].as_py() for part in parts}
     if len(recipes) > 1:
         raise PackError(f"pack {name} mixes recipes {sorted(recipes)}: pack the videos of each recipe on their own")
-    kinds: dict[tuple[str, bool], Part] = {}
+    kinds: dict[tuple[str, bool, str], Part] = {}
     for part in parts:
         if part.samples.num_rows:
-            kinds.setdefault((part.samples["image_ext"][0].as_py(), part.samples["mask_offset"].null_count == 0), part)
+            kind = (part.samples["image_ext"][0].as_py(), part.samples["mask_offset"].null_count == 0)
+            kinds.setdefault((*kind, " ".join(part.fields())), part)
     if len(kinds) > 1:
         first, other = [part.path for part in kinds.values()][:2]
-        raise PackError(f"pack {name}: {first} and {other} have other members; all samples of a shard have the same")
+        raise PackError(
+            f"pack {name}: {first} and {other} have other members, or other fields in their JSON; all samples of a "
+            "shard have the same"
+        )
 
 
 def _check_contained(paths: list[Path], marker: Path) -> None:

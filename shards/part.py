@@ -6,6 +6,7 @@ worker leaves nothing but a ``.tmp``. The tar comes first and is closed by its e
 part too. Layout: tar | rows of the samples (Arrow IPC) | row of the video (Arrow IPC) | footer of 48 bytes.
 """
 
+import json
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class PartWriter:
         self._video = _checked(video_row, schema.VIDEO_FIELDS, f"the row of video {video_row.get('video_id')}")
         self._rows: list[dict[str, Any]] = []
         self._extensions: tuple[str, ...] | None = None
+        self._fields: list[str] | None = None  # of the JSON member
         self._sum = xxhash.xxh3_64()
         self._size = 0
         self._broken = False  # a write failed half way
@@ -148,7 +150,13 @@ class PartWriter:
         empty = [extension for extension in extensions if not members[extension]]
         if empty:
             raise PartError(f"{row['key']}: member {empty[0]} is empty")
-        self._extensions = extensions
+        fields = json_fields(members["json"], row["key"])
+        if self._fields not in (None, fields):
+            raise PartError(
+                f"{row['key']}: its JSON has fields {fields}, the samples before have {self._fields}: every JSON of a "
+                "shard has the same fields"
+            )
+        self._extensions, self._fields = extensions, fields
 
     def _check_attempt(self, attempt: dict[str, Any]) -> None:
         count, status = len(self._rows), attempt["status"]
@@ -182,6 +190,15 @@ class Part:
         """The video's fields of PACKED_VIDEOS by name."""
         return self.video.to_pylist()[0]
 
+    def fields(self) -> list[str]:
+        """The names of the first sample's JSON member; none if there is no sample."""
+        if not self.samples.num_rows:
+            return []
+        first = self.samples.select(["key", "json_offset", "json_size"]).slice(0, 1).to_pylist()[0]
+        with open(self.path, "rb") as file:
+            file.seek(first["json_offset"])
+            return json_fields(file.read(first["json_size"]), first["key"])
+
     def chunks(self) -> Iterator[bytes]:
         """The members' bytes, in pieces of at most 8 MiB. Raises PartError at the end if they are not as written."""
         checksum, left = xxhash.xxh3_64(), self.tar_size
@@ -195,6 +212,14 @@ class Part:
             raise _damaged(self.path, "its samples' checksum differs")
 
 
+def json_fields(data: bytes, key: str) -> list[str]:
+    """The names of a sample's JSON member, sorted: ``datasets`` infers its columns from the first few samples."""
+    try:
+        return sorted(json.loads(data))
+    except (ValueError, TypeError) as error:
+        raise PartError(f"{key}: its JSON member is not a JSON object ({error})") from None
+
+
 def clear_unfinished(folder: Path | str) -> int:
     """Remove what killed writers left in a folder of parts; returns how many. Call it while no writer is at work."""
     left = sorted(Path(folder).glob("*.tmp"))
@@ -204,6 +229,8 @@ def clear_unfinished(folder: Path | str) -> int:
 def read_part(path: Path | str) -> Part:
     """Read the rows of a part; the samples' bytes are checked when they are copied. Raises PartError if damaged."""
     path = Path(path)
+    if not path.exists():
+        raise PartError(f"{path} does not exist: its video is not finished, curate it")
     with open(path, "rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - _FOOTER.size))

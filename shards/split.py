@@ -51,12 +51,12 @@ class Split:
         try:
             table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         except FileNotFoundError:
-            raise SplitError(f"{path} does not exist: pin the split first (`deepshard split`)") from None
+            raise SplitError(f"{path} does not exist: pin the split first (`deepshard split pin`)") from None
         except (OSError, pa.ArrowException) as error:
             raise SplitError(f"{path} is not a pinned split ({error}): pin it again") from None
         meta = json.loads((table.schema.metadata or {}).get(b"deepshard", b"null"))
         if meta is None or "hash" not in meta:
-            raise SplitError(f"{path} is an Arrow file but not a pinned split: pin one with `deepshard split`")
+            raise SplitError(f"{path} is an Arrow file but not a pinned split: pin one with `deepshard split pin`")
         version = meta.get("manifest_version")
         if version != schema.MANIFEST_VERSION:
             raise SplitError(
@@ -82,18 +82,23 @@ class Split:
     def __repr__(self) -> str:
         return f"Split({self.name}@{self.hash[:12]}, {len(self)} samples)"
 
+    def _array(self, column: str) -> pa.Array:
+        """A column in one piece; a manifest of one batch is not copied."""
+        chunked = self.table[column]
+        return (
+            chunked.chunk(0) if chunked.num_chunks == 1 else pa.concat_arrays(chunked.chunks or [_none(chunked.type)])
+        )
+
     def numbers(self, column: str) -> np.ndarray:
         """A column of numbers as an array [n], not copied where it has no nulls; nulls become -1, or 0 if unsigned."""
-        array = self.table[column].combine_chunks()
-        array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+        array = self._array(column)
         if array.null_count:
             array = array.fill_null(0 if pa.types.is_unsigned_integer(array.type) else -1)
         return array.to_numpy(zero_copy_only=False)
 
     def words(self, column: str) -> tuple[np.ndarray, list[str]]:
         """A column of words as codes int32 [n] and the words they stand for; null is -1."""
-        array = self.table[column].combine_chunks()
-        array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+        array = self._array(column)
         codes = array.indices.fill_null(-1) if array.null_count else array.indices
         return codes.to_numpy(zero_copy_only=False), array.dictionary.to_pylist()
 
@@ -145,3 +150,7 @@ class Split:
         from shards.dataset import SplitDataset  # torch: not needed to look at a split
 
         return SplitDataset(self, members, on_error, transform, gap)
+
+
+def _none(kind: pa.DataType) -> pa.Array:
+    return pa.array([], kind)

@@ -115,9 +115,13 @@ def encode(rgb_or_gray: np.ndarray, codec: str) -> bytes:
 
 
 def members(video: dict[str, Any], sample: str, size: int, masks: bool, codec: str) -> dict[str, bytes]:
-    """The members of one sample; the JSON has the same fields for every sample."""
+    """The members of one sample.
+
+    Its JSON has the same fields for every sample and none of them null: ``datasets`` takes a field that is null in the
+    first five samples for one that always is, and stops at the first other value.
+    """
     fields = {name: video[name] for name in ("dataset", "method", "label", "video_id")}
-    fields |= {"sample_id": sample, "landmarks": landmarks(sample, size), "source_id": video["source_id"]}
+    fields |= {"sample_id": sample, "landmarks": landmarks(sample, size), "source_id": video["source_id"] or ""}
     made = {codec: encode(pixels(sample, size), codec), "json": json.dumps(fields).encode()}
     return made | ({"mask.png": encode(mask_pixels(sample, size, video["label"]), "png")} if masks else {})
 

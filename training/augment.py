@@ -1,8 +1,8 @@
 """Augmentation of aligned faces: flip, brightness and contrast, JPEG. The default is none, as in paper 1.
 
-What is done to a face is a function of the 63 random bits that come with its place in the epoch's order (shards/order.py),
-through a counter-based generator (Philox): the same with any number of processes and workers, and after a resume. All
-numbers are drawn each time, in one order, so that switching one change on leaves the others as they were.
+What is done to a face is a function of the 63 random bits that come with its place in the epoch's order
+(shards/order.py), through a counter-based generator (Philox): the same with any number of processes and workers, and
+after a resume. All numbers are drawn each time, in one order, so that switching one change on leaves the others alone.
 """
 
 from dataclasses import dataclass
@@ -72,8 +72,11 @@ def augment_mask(mask: np.ndarray, change: Draw) -> np.ndarray:
 
 
 def augment_landmarks(landmarks: np.ndarray, width: int, change: Draw) -> np.ndarray:
-    """`landmarks` [K, 2] x, y in crop pixels (centres at whole numbers), `width` of the crop. A flip also exchanges left
-    and right points; raises TrainingError where it is not known which they are (K is neither 68 nor 5)."""
+    """`landmarks` [K, 2], x and y in crop pixels (centres at whole numbers), `width` of the crop -> the same, changed.
+
+    A flip also exchanges left and right points; raises TrainingError where it is not known which they are (K is
+    neither 68 nor 5).
+    """
     if not change.flip:
         return landmarks
     if len(landmarks) not in MIRROR:

@@ -105,7 +105,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def prune_checkpoints(folder: Path, keep: set[str]) -> None:
-    """Delete all checkpoints but those named. The state goes first, so that a half-deleted one is not taken for whole."""
+    """Delete all checkpoints but those named. The state goes first: a half-deleted one is not taken for whole."""
     for path in folder.glob("step-*"):
         if path.name not in keep:
             (path / STATE).unlink(missing_ok=True)
@@ -135,7 +135,7 @@ def read_optimiser(checkpoint: Path) -> dict[str, Any]:
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """(weights, card) of a checkpoint folder or of its model.safetensors alone. Raises TrainingError if it is neither."""
+    """(weights, card) of a checkpoint folder or of its model.safetensors alone; raises TrainingError for others."""
     file = path / WEIGHTS if path.is_dir() else path
     try:
         with safe_open(file, framework="pt") as opened:
@@ -172,7 +172,7 @@ def find_checkpoint(name: str, store: Path, selected: bool) -> Path:
             return path
         if (path / WEIGHTS).is_file():
             return path
-        if (path / "checkpoints").is_dir():
+        if (path / "run.json").is_file() or (path / "checkpoints").is_dir():
             return _of_run(path, selected)
     runs = sorted(path.parent.name for path in (store / "runs").glob("*/checkpoints"))
     listed = f"the runs with checkpoints are {', '.join(runs)}" if runs else f"there is no run in {store / 'runs'}"

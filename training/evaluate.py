@@ -1,9 +1,9 @@
 """Scores for every face of a pinned split, on all ranks, and the figures from them.
 
 Each rank scores its slice and writes (row, score) pairs to a file of its own; rank 0 joins the files, checks that every
-row was scored exactly once, and writes one Parquet of predictions. Nothing but one float per face is ever in memory, and
-padded slots never leave the rank. Before scoring, rank 0's batch-norm statistics go to all ranks, which otherwise each
-score with their own.
+row was scored exactly once, and writes one Parquet of predictions. Nothing but one float per face is ever in memory,
+and padded slots never leave the rank. Before scoring, rank 0's batch-norm statistics go to all ranks, which otherwise
+each score with their own.
 """
 
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ class Scored:
 
 
 def same_buffers(model: nn.Module) -> None:
-    """Give all ranks rank 0's buffers (batch-norm statistics), so that every rank scores with the weights that are saved."""
+    """Give all ranks rank 0's buffers (batch-norm statistics): all score with the weights that are saved."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         for buffer in model.buffers():
             torch.distributed.broadcast(buffer, 0)
@@ -191,8 +191,8 @@ def prediction_batches(split: Split, scores: np.ndarray, run_id: str, checkpoint
 def write_predictions(folder: Path, split: Split, scores: np.ndarray, run_id: str, checkpoint: str) -> Path:
     """Write ``folder/NAME@HASH12.parquet`` (schema PREDICTIONS) and return it; rank 0 only.
 
-    Predictions of the run's other checkpoints on this split stay in the file, those of the same checkpoint are replaced.
-    The file is complete or absent.
+    Predictions of the run's other checkpoints on this split stay in the file, those of the same checkpoint are
+    replaced. The file is complete or absent.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{label(split)}.parquet"

@@ -1,4 +1,4 @@
-"""One run from its settings to its figures: pin, load, train, score the test sets, leave everything in the run's folder.
+"""One run from its settings to its figures: pin, load, train, score the test sets, leave it all in the run's folder.
 
     store/runs/RUN/run.json               settings, splits, checkpoint, versions, world, figures
                    checkpoints/ predictions/ log.jsonl tensorboard/
@@ -137,9 +137,8 @@ def run_experiment(config: Config, name: str, checkpoint: Path | None) -> dict[s
         folder = run_folder(checkpoint) or Path(config.store) / "runs" / name
         folder.mkdir(parents=True, exist_ok=True)
     accelerator = machine.make_accelerator(config, folder, config.tracker == "tensorboard" and not evaluating)
-    fresh = record.new_record(
-        config, folder.name, chosen, splits.leaks(chosen), accelerator.num_processes, accelerator.device
-    )
+    notes = [*splits.lints(chosen), *splits.leaks(chosen)]
+    fresh = record.new_record(config, folder.name, chosen, notes, accelerator.num_processes, accelerator.device)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     run = Run(config, accelerator, folder, chosen, workers, fresh, console)
     _introduce(run)
@@ -173,10 +172,9 @@ def _introduce(run: Run) -> None:
     )
     for role, split in run.splits.all():
         about = splits.describe(split, role)
-        faceless = f", {about['faceless']} videos without a face" if about["faceless"] else ""
-        run.say(
-            f"{role} {splits.label(split)}: {about['samples']} faces, {about['real']} real, {about['fake']} fake{faceless}"
-        )
+        shown = f"{about['samples']} faces, {about['real']} real, {about['fake']} fake"
+        shown += f", {about['faceless']} videos without a face" if about["faceless"] else ""
+        run.say(f"{role} {splits.label(split)}: {shown}")
     for note in run.record["notes"]:
         run.say(f"WARNING: {note}")
     if config.evaluate is None and run.splits.val is None:
@@ -225,7 +223,8 @@ def _train_and_test(run: Run, checkpoint: Path | None) -> None:
     if progress.best is not None:
         best = progress.best
         figure = abs(best["value"]) if best["metric"].endswith(("loss", "eer")) else best["value"]
-        reason = f"{best['metric']} {figure:.4f} on {best['split']}@{best['split_hash'][:12]} after epoch {best['epoch'] + 1}"
+        where = f"{best['split']}@{best['split_hash'][:12]}"
+        reason = f"{best['metric']} {figure:.4f} on {where} after epoch {best['epoch'] + 1}"
     run.say(f"kept checkpoint {kept.name}: {reason}")
     run.record["checkpoint"] = {"name": kept.name, "why": reason, "best": progress.best}
     if kept.name != checkpoints(folder / "checkpoints")[-1].name:

@@ -157,9 +157,9 @@ class Loop:
                 seconds = time.perf_counter() - since
                 self._report(journal, epoch, mean, rate, steps, seconds, waited)
                 loss_sum, since, steps, waited = torch.zeros_like(loss_sum), time.perf_counter(), 0, 0.0
-            if config.checkpoint_every and progress.step % config.checkpoint_every == 0:
-                if progress.batch < self.steps_per_epoch:  # the end of an epoch saves anyway, after validation
-                    self._save()
+            due = config.checkpoint_every and progress.step % config.checkpoint_every == 0
+            if due and progress.batch < self.steps_per_epoch:  # the end of an epoch saves anyway, after validation
+                self._save()
 
     def _backward(self, batch: dict, last: bool) -> torch.Tensor:
         """Gradients of one micro-batch, exchanged between the ranks after the step's last one. Returns its share of the
@@ -221,8 +221,10 @@ class Loop:
             }  # fmt: skip
         counted = [row for row in found["rows"] if row["level"] == "frame" or row["faceless"] != "left out"]
         figures = {f"{row['level']}_{name}": row[name] for row in counted for name in FIGURES}
-        told = [f"{name} {figures[name]:.4f}" for name in ("frame_auc", "frame_accuracy", "video_auc") if figures[name]]
-        shown = f"validation after epoch {epoch + 1}: loss {found['loss']:.4f} {' '.join(told)}{' (best)' if better else ''}"
+        shown = f"validation after epoch {epoch + 1}: loss {found['loss']:.4f}"
+        for name in ("frame_auc", "frame_accuracy", "video_auc"):
+            shown += f" {name} {figures[name]:.4f}" if figures[name] is not None else ""
+        shown += " (best so far)" if better else ""
         journal.report("val", self.progress.step, {"epoch": epoch, "loss": found["loss"], **figures}, shown)
 
     def _save(self) -> None:

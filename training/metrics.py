@@ -1,8 +1,8 @@
 """Figures from predictions: AUC, equal error rate, average precision and accuracy, per frame and per video.
 
 Pure functions over labels and scores; scikit-learn does the ranking. A video is its *global* id
-(`dataset/method/quality/name`): grouping by the bare name merges `000_003` of five methods into one video. A figure that
-does not exist (AUC with one class) is None and the row says why; it is never replaced by 0.5.
+(`dataset/method/quality/name`): grouping by the bare name merges `000_003` of five methods into one video. A figure
+that does not exist (AUC with one class) is None and the row says why; it is never replaced by 0.5.
 """
 
 from collections.abc import Sequence

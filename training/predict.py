@@ -1,7 +1,7 @@
 """A checkpoint's score for faces that are in no shard: what `deepshard predict` calls once curation has cropped them.
 
-The detector is rebuilt from the checkpoint's own card, and pixels take the same way as in training (inputs.py). The card
-also names the recipe by which the training faces were cropped; crops made otherwise get scores that mean nothing.
+The detector is rebuilt from the checkpoint's own card, and pixels take the same way as in training (inputs.py). The
+card also names the recipe by which the training faces were cropped; crops made otherwise get scores that mean nothing.
 """
 
 from dataclasses import dataclass

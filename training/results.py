@@ -112,9 +112,13 @@ def results(
     """
     if (store is None) == (catalog is None):
         raise TrainingError("results are read from a store or from a catalog: name one of them")
-    found = _predictions_of_store(Path(store), run) if store is not None else _predictions_of_catalog(Path(catalog), run)
+    found = (
+        _predictions_of_store(Path(store), run) if store is not None else _predictions_of_catalog(Path(catalog), run)
+    )
     rows = [{**key, **figures} for key, table in found for figures in prediction_figures(table, by)]
     if not rows:
         what = f"run {run}" if run else "any run"
-        raise TrainingError(f"there are no predictions of {what} in {store or catalog}: train with --test, or --evaluate")
+        raise TrainingError(
+            f"there are no predictions of {what} in {store or catalog}: train with --test, or --evaluate"
+        )
     return rows

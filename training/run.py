@@ -21,23 +21,27 @@ if __package__ in (
 ):  # run as a file: the rooms lie one folder up, and this folder's names must not hide others
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from training.config import (
-    RESUMABLE,
-    Config,
-    check,
-    from_dict,
-    load_config,
-    parse_overrides,
-    settings,
-    type_name,
-    with_overrides,
-)
+from training.config import RESUMABLE, Config, check
 from training.errors import TrainingError
+from training.settings import from_dict, load_config, parse_overrides, settings, type_name, with_overrides
 from training.world import check_processes, start_processes
 
 # what may be said with --evaluate: what is scored, where, and how fast
 _EVALUATION = frozenset(
-    ["test", "store", "catalog", "evaluate", "processes", "cpu", "workers", "threads", "eval_batch_size", "precision", "channels_last", "compile"]
+    [
+        "test",
+        "store",
+        "catalog",
+        "evaluate",
+        "processes",
+        "cpu",
+        "workers",
+        "threads",
+        "eval_batch_size",
+        "precision",
+        "channels_last",
+        "compile",
+    ]
 )
 
 

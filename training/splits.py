@@ -82,20 +82,20 @@ def shared_videos(one: Split, other: Split) -> list[str]:
 
 
 def check_train(train: Split, model: nn.Module, detector: str) -> None:
-    """Raise TrainingError for an empty split, and for one class where the detector does not say it can learn from it."""
+    """Raise TrainingError for an empty split, and for one class where the detector does not say that it is enough."""
     if len(train) == 0:
         raise TrainingError(f"split {label(train)} is empty: nothing can be learnt from it")
     classes = np.unique(train.labels)
     if classes.size == 1 and not getattr(model, "one_class", False):
         only = "fake" if classes[0] else "real"
         raise TrainingError(
-            f"split {label(train)} has only {only} faces, and detector {detector} needs both classes: add the other one "
+            f"split {label(train)} has only {only} faces, and detector {detector} needs both classes: add the other "
             "to the query (a detector that can learn from one class says so with one_class = True)"
         )
 
 
 def check_selection(val: Split, tests: tuple[Split, ...], select: str) -> None:
-    """Raise TrainingError where --val is one of the test sets, or cannot give the figure checkpoints are selected by."""
+    """Raise TrainingError where --val is a test set too, or cannot give the figure that checkpoints are selected by."""
     for test in tests:
         if test.hash == val.hash:
             raise TrainingError(
@@ -110,6 +110,16 @@ def check_selection(val: Split, tests: tuple[Split, ...], select: str) -> None:
             f"--val {label(val)} has one class, so {select} does not exist on it: validate on both classes, or "
             "--select loss"
         )
+
+
+def lints(splits: Splits) -> list[str]:
+    """What pinning found to be wrong or dubious about each split, a sentence each."""
+    return [
+        f"{label(split)}: {lint['message']}"
+        for _, split in splits.all()
+        for lint in split.meta["lints"]
+        if lint["severity"] in ("error", "warning")
+    ]
 
 
 def leaks(splits: Splits) -> list[str]:

@@ -2,7 +2,7 @@
 
 `accelerate launch --num_processes 2` starts *one* process, without a word, whenever it is given `--cpu` or sees fewer
 than two GPUs; the run would then train on a different share of the machine than its user believes. That case is
-recognised here and refused, and `--processes N` starts N processes itself, through torch's own launcher, on any machine.
+recognised here and refused, and `--processes N` starts N processes itself, through torch's launcher, on any machine.
 """
 
 import logging

@@ -1,0 +1,1 @@
+"""Faces in frames: found, followed into tracks, chosen, aligned to crops and measured."""

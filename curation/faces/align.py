@@ -86,7 +86,7 @@ def align(
 
 
 def resize(frame: np.ndarray, size: int, interpolation: str = "cubic", mask: np.ndarray | None = None) -> Crop:
-    """A frame that is a face crop already, as a whole, in ``size`` pixels; what is not square keeps its shape, on black.
+    """A frame that is a face crop already, in ``size`` pixels: all of it, in its own shape, on black if not square.
 
     Where the frame has that size, its pixels are left as they are.
     """
@@ -136,7 +136,7 @@ def similarity(src: np.ndarray, dst: np.ndarray) -> np.ndarray:
     """
     src, dst = np.asarray(src, np.float64), np.asarray(dst, np.float64)
     if not (np.isfinite(src).all() and np.isfinite(dst).all()):
-        raise FacesError("landmarks that are not finite cannot be aligned: look at what the backend found in this frame")
+        raise FacesError("landmarks that are not finite cannot be aligned: look at what was found in this frame")
     middle, goal = src.mean(axis=0), dst.mean(axis=0)
     first, second = (src - middle) @ [1, 1j], (dst - goal) @ [1, 1j]
     spread = float(np.sum(np.abs(first) ** 2))

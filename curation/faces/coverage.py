@@ -58,12 +58,11 @@ class Coverage:
         parts = [(int(x), int(y), int(x + w), int(y + h)) for x, y, w, h, _ in stats[1:]]
         height, width = self._size
         return [
-            (x0 * CELL, y0 * CELL, min(x1 * CELL, width), min(y1 * CELL, height))
-            for x0, y0, x1, y1 in joined(parts)
+            (x0 * CELL, y0 * CELL, min(x1 * CELL, width), min(y1 * CELL, height)) for x0, y0, x1, y1 in joined(parts)
         ]
 
     def searched(self, rectangles: list[tuple[int, int, int, int]], smallest: float) -> None:
-        """Notes that these rectangles of the frame last looked at were searched for faces of smallest pixels and more."""
+        """Notes that these rectangles of the frame looked at were searched for faces of smallest pixels and more."""
         for x0, y0, x1, y1 in rectangles:
             part = np.s_[y0 // CELL : -(-y1 // CELL), x0 // CELL : -(-x1 // CELL)]
             deeper = np.minimum(self._depth[part], smallest)

@@ -1,4 +1,4 @@
-"""Faces by neural networks: boxes by S3FD, 68 landmarks by FAN, both of the package face_alignment, in batches on a GPU.
+"""Faces by neural networks: boxes by S3FD, 68 landmarks by FAN (package face_alignment), in batches on a GPU.
 
 Only the two network definitions are the package's: it loads its files without looking at them, detects at full size,
 runs FAN face by face and truncates landmarks to whole pixels. Here files are checked (see ``weights``), frames are
@@ -60,7 +60,15 @@ class FanBackend:
     scheme = "ibug68"
     batch = 16
 
-    def __init__(self, detector, landmarker, device: torch.device, dtype: torch.dtype, flip: bool, hashes: dict[str, str]):
+    def __init__(
+        self,
+        detector: torch.nn.Module,
+        landmarker: torch.nn.Module,
+        device: torch.device,
+        dtype: torch.dtype,
+        flip: bool,
+        hashes: dict[str, str],
+    ):
         self._detector = detector
         self._landmarker = landmarker
         self._device = device
@@ -81,16 +89,11 @@ class FanBackend:
         boxes: list[np.ndarray] = []
         for group in _groups(frames):
             boxes += self._detect(group)
-        squares = [(index, *square(box)) for index, found in enumerate(boxes) for box in found]
-        points = np.concatenate(
-            [
-                self._landmarks([(frames[index], middle, side) for index, middle, side in squares[start : start + _FACES]])
-                for start in range(0, len(squares), _FACES)
-            ]
-            or [np.zeros((0, 68, 2))]
+        seen = [(frame, *square(box)) for frame, found in zip(frames, boxes, strict=True) for box in found]
+        rows = iter(
+            [row for start in range(0, len(seen), _FACES) for row in self._landmarks(seen[start : start + _FACES])]
         )
         faces: list[list[Face]] = [[] for _ in frames]
-        rows = iter(points)
         for index, found in enumerate(boxes):
             for box in found:
                 landmarks = next(rows).astype(np.float32)
@@ -113,7 +116,7 @@ class FanBackend:
         return [np.column_stack([one[:, :4] / small, one[:, 4]]) for one in found]
 
     def _landmarks(self, faces: list[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:
-        """Landmarks float64 [N, 68, 2] (pixel centres at integers) of faces given as frame, middle and side of a square."""
+        """Landmarks float64 [N, 68, 2] (pixel centres at integers) of faces given as (frame, *square(box))."""
         crops = np.stack([warp(frame, into(middle, side), _INPUT, "linear") for frame, middle, side in faces])
         pixels = (torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float() / 255).to(self._dtype)
         maps = self._landmarker(pixels)[-1]
@@ -139,7 +142,7 @@ def _groups(frames: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
 
 
 def boxes_of(maps: Sequence[torch.Tensor], count: int) -> list[np.ndarray]:
-    """S3FD's output as boxes: per image float64 [N, 5] (x0, y0, x1, y1 in pixels from the edge, probability), best first.
+    """S3FD's output as boxes: per image float64 [N, 5] (x0, y0, x1, y1 in pixels from the edge, probability).
 
     maps: for each of six levels the logits [count, 2, h, w] of background and face and the offsets [count, 4, h, w]
     from a prior whose side is 4 strides (4, 8, ... 128) and whose centre is the cell's: Zhang et al., "S3FD", ICCV

@@ -1,4 +1,4 @@
-"""Faces by dlib on the CPU: HOG boxes and the 68-point (or 5-point) shape predictor, coarse to fine, followed over time.
+"""Faces by dlib on the CPU: HOG boxes, the 68-point (or 5-point) shape predictor, coarse to fine, followed over time.
 
 dlib's HOG detector takes time by the pixel and has one window of 80 x 80 pixels, so everything here is about giving it
 few pixels: a video is first searched reduced, for large faces, and finer only while nothing was found; a face that is
@@ -33,7 +33,8 @@ BOXES = {"ibug68": (2.83, -0.048), "dlib5": (4.37, 0.134)}  # of expected(), fit
 # each gave.
 SURE = 0.3  # a new face that needs no second look
 MAYBE = -0.2  # a new face that does
-NEW = 0.15  # what its second look must give
+NEW = 0.2  # what its score and the mean of its second looks must come to
+UNSEEN = -0.5  # for a look that does not see it
 FOLLOWED = -0.4  # a face where one was a moment ago; below 0 it must be close to there
 CLOSE = 0.5  # in faces
 
@@ -45,7 +46,8 @@ PATIENCE = 2  # frames a face may be missing and still be looked for at its last
 SAME = 0.4  # intersection over union from which two boxes are one face
 LANDMARK_FACE = 240  # side of the face in the patch its landmarks are read from
 
-COARSE = (3.3, 7.0)  # the first searches look for faces of the frame's short side by these
+COARSE = (3.3, 7.0)  # the first searches look for faces of the frame's short side by these,
+GAP = 5.0  # those of frames without a face, in a video that had none yet, by this
 FINEST = 40  # the finest looks for faces of so many pixels, or of this part of the short side if that is more:
 FINEST_PART, THOROUGH_PART = 1 / 15, 1 / 27
 EVERY = 16  # frames between two full searches while a face is followed
@@ -136,10 +138,12 @@ class HogBackend:
         last = self._sweep(grays, found, range(len(grays)), self._known)
         self._unsearched += len(grays)
         self._credit = min(self._credit + len(grays) / 4, 2.0)
-        full = self._unsearched > (self.batch if self._thorough or gaps(found) else EVERY)
-        while full or (gaps(found) and self._credit >= 1):
-            first, end = max(gaps(found), key=lambda gap: gap[1] - gap[0], default=(0, len(grays)))
+        tried: set[int] = set()
+        full = self._unsearched > (self.batch if self._thorough or gaps(found, tried) else EVERY)
+        while full or (gaps(found, tried) and self._credit >= 1):
+            first, end = max(gaps(found, tried), key=lambda gap: gap[1] - gap[0], default=(0, len(grays)))
             middle = (first + end) // 2
+            tried.add(middle)
             fresh = self._search(grays[middle], found[middle], full)
             if full:
                 self._unsearched = len(grays) - middle
@@ -209,9 +213,7 @@ class HogBackend:
                 for there in self._detect(scaled(gray[y0:y1, x0:x1], (x0, y0), WINDOW / smallest), MAYBE):
                     if any(there.is_same(other) for other in have):
                         continue
-                    if there.score < SURE:
-                        there.score = max(there.score, self._second_look(gray, there))
-                    if there.score >= NEW:
+                    if there.score >= SURE or there.score + self._second_look(gray, there) >= NEW:
                         fresh.append(there)
             self._coverage.searched(rectangles, smallest)
             if fresh:
@@ -228,24 +230,25 @@ class HogBackend:
         if self._side is not None:
             return [max(finest, 0.7 * self._side)]
         if not full:
-            return [max(finest, short / COARSE[-1])]
+            return [max(finest, short / GAP)]
         if self._coverage is not None or self._thorough:
             return [finest]
         return [short / by for by in COARSE if short / by > 1.2 * finest] + [finest]
 
     def _second_look(self, gray: np.ndarray, one: _Seen) -> float:
-        """The best score of a weak face at two other scales, and mirrored: a chance hit seldom withstands both."""
-        best = -np.inf
+        """The mean score of a weak face at two other scales, as it is and mirrored: a chance hit is none in most."""
+        looks = []
         for face in SECOND_LOOK:
             patch = cut(gray, one.centre, TRIES[0][1] * one.side, face / one.side)
             if patch is None:
-                continue
+                return UNSEEN
             mirrored = [
                 _Seen(patch.out(patch.mirrored_box(box).reshape(2, 2)).reshape(4), score)
-                for box, score in self._run(patch.mirrored(), NEW)
+                for box, score in self._run(patch.mirrored(), UNSEEN)
             ]
-            best = max([best, *(there.score for there in self._detect(patch, NEW) + mirrored if there.is_same(one))])
-        return best
+            for seen in (self._detect(patch, UNSEEN), mirrored):
+                looks.append(max((there.score for there in seen if there.is_same(one)), default=UNSEEN))
+        return float(np.mean(looks))
 
     def _run(self, patch: Patch, threshold: float) -> list[tuple[np.ndarray, float]]:
         """Boxes [4] in the patch, from its edge, with their scores."""
@@ -256,9 +259,7 @@ class HogBackend:
         ]
 
     def _detect(self, patch: Patch, threshold: float) -> list[_Seen]:
-        return [
-            _Seen(patch.out(box.reshape(2, 2)).reshape(4), score) for box, score in self._run(patch, threshold)
-        ]
+        return [_Seen(patch.out(box.reshape(2, 2)).reshape(4), score) for box, score in self._run(patch, threshold)]
 
     def _read(self, gray: np.ndarray, one: _Seen) -> None:
         """Landmarks of a seen face, and its box evened out by them.
@@ -295,9 +296,9 @@ def distinct(seen: list[_Seen]) -> list[_Seen]:
     return kept
 
 
-def gaps(found: list[list[_Seen]]) -> list[tuple[int, int]]:
-    """Runs (first, end) of frames without a face."""
-    edges = np.flatnonzero(np.diff([0, *(not seen for seen in found), 0]))
+def gaps(found: list[list[_Seen]], tried: set[int]) -> list[tuple[int, int]]:
+    """Runs (first, end) of frames without a face that were not searched yet."""
+    edges = np.flatnonzero(np.diff([0, *(not seen and index not in tried for index, seen in enumerate(found)), 0]))
     return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
@@ -312,7 +313,7 @@ def open_hog(scheme: str = "ibug68", thorough: bool = False) -> HogBackend:
         raise FacesError(f"dlib has no landmarks {scheme!r}: take one of {', '.join(PREDICTORS)}")
     spec = importlib.util.find_spec("face_recognition_models")
     if spec is None or not spec.submodule_search_locations:
-        raise FacesError("dlib's landmark files are missing: pip install face_recognition_models, or take another aligner")
+        raise FacesError("dlib's landmark files are missing: pip install face_recognition_models, or another aligner")
     path = Path(spec.submodule_search_locations[0]) / "models" / PREDICTORS[scheme]
     if not path.is_file():
         raise FacesError(f"{path} is missing: pip install --force-reinstall face_recognition_models")

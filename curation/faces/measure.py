@@ -37,32 +37,31 @@ class Measures:
 
 
 def measure(face: Face | None, crop: Crop, frame_size: tuple[int, int]) -> Measures:
-    """Measures of a face and its crop; frame_size: (height, width) of the frame. face is None if the frame was a crop."""
+    """Measures of a face and its crop; frame_size: (height, width) of the frame. face: None if the frame is a crop."""
     height, width = frame_size
     luma = cv2.cvtColor(crop.image, cv2.COLOR_RGB2GRAY)
     seen = _inside(crop, frame_size)
     edges = cv2.Laplacian(luma, cv2.CV_32F, ksize=1)
-    # a pixel's Laplacian needs its neighbours, and the crop's outermost have none
-    whole = np.zeros_like(seen)
-    whole[1:-1, 1:-1] = seen[1:-1, 1:-1] & seen[:-2, 1:-1] & seen[2:, 1:-1] & seen[1:-1, :-2] & seen[1:-1, 2:]
-    sharpness = float(edges[whole].var(dtype=np.float64)) if whole.any() else _NAN
-    brightness = float(luma[seen].mean(dtype=np.float64)) if seen.any() else _NAN
+    # a pixel's Laplacian needs its neighbours: those at the rim of what lies in the frame do not count
+    whole = cv2.erode(seen, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), borderValue=0)
+    sharpness = float(cv2.meanStdDev(edges, mask=whole)[1][0, 0] ** 2) if whole.any() else _NAN
+    brightness = cv2.mean(luma, mask=seen)[0] if seen.any() else _NAN
     if face is None:
         return Measures(float(np.sqrt(height * width)), _NAN, sharpness, brightness, _NAN, _NAN, _NAN)
     return Measures(face.size, float(face.score), sharpness, brightness, *pose(face.landmarks, face.scheme))
 
 
 def _inside(crop: Crop, frame_size: tuple[int, int]) -> np.ndarray:
-    """Which pixels of a crop show the frame: bool [size, size]."""
-    height, width = frame_size
+    """Which pixels of a crop show the frame: uint8 [size, size], 255 or 0."""
+    limits = [frame_size[1] - 1, frame_size[0] - 1]
     size = crop.image.shape[0]
     back = inverse(crop.matrix)
     corners = moved([[0, 0], [size - 1, 0], [size - 1, size - 1], [0, size - 1]], back)
-    if corners.min() >= 0 and (corners.max(axis=0) <= [width - 1, height - 1]).all():
-        return np.ones((size, size), bool)
+    if (corners >= 0).all() and (corners <= limits).all():
+        return np.full((size, size), 255, np.uint8)
     x, y = np.meshgrid(np.arange(size), np.arange(size))
     points = moved(np.stack([x.ravel(), y.ravel()], axis=1), back).reshape(size, size, 2)
-    return np.all((points >= 0) & (points <= [width - 1, height - 1]), axis=2)
+    return np.where(np.all((points >= 0) & (points <= limits), axis=2), np.uint8(255), np.uint8(0))
 
 
 # A mean head in millimetres, x to its left (the image's right), y down, z from the camera into it. Widths and the
@@ -91,8 +90,9 @@ _HEAD = {
     "prn": (0.0, *_PRN),
     "sn": (0.0, *_SN),
 }
-_TILT = np.radians(5.5)  # so that the alignment template, a mean frontal face, has no pitch
-_FULL = {36: "ex_left", 45: "ex_right", 39: "en_left", 42: "en_right", 30: "prn", 33: "sn"}  # no mouth: a smile is no pitch
+_TILT = 5.5  # degrees up, so that the alignment template, a mean frontal face, has no pitch
+# no mouth: its corners rise in a smile, which would be a pitch of 50 degrees
+_FULL = {36: "ex_left", 45: "ex_right", 39: "en_left", 42: "en_right", 30: "prn", 33: "sn"}
 _POINTS = {
     "ibug68": _FULL,
     "81": _FULL,
@@ -101,9 +101,9 @@ _POINTS = {
 
 
 def head(scheme: str) -> tuple[list[int], np.ndarray]:
-    """The landmarks that pose is read from and where they lie on a mean head that looks into the camera: float64 [N, 3]."""
+    """The landmarks pose is read from, and those points of a mean head that looks into the camera, float64 [N, 3]."""
     points = np.array([_HEAD[name] for name in _POINTS[scheme].values()])
-    return list(_POINTS[scheme]), points @ turn(0.0, np.degrees(_TILT), 0.0).T
+    return list(_POINTS[scheme]), points @ turn(0.0, _TILT, 0.0).T
 
 
 def turn(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -136,9 +136,10 @@ def pose(landmarks: np.ndarray, scheme: str) -> tuple[float, float, float]:
         turned = model @ rotation.T
         x, y, z = turned.T
         none = np.zeros_like(x)
+        # of the image's x, then its y, by a small turn about x, y and z, and by the scale
         slopes = np.concatenate(
             [
-                np.column_stack([none, scale * z, -scale * y, x]),  # of the image's x by a small turn about x, y, z; scale
+                np.column_stack([none, scale * z, -scale * y, x]),
                 np.column_stack([-scale * z, none, scale * x, y]),
             ]
         )

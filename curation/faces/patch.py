@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(eq=False)
 class Patch:
-    """pixels: uint8 [h, w]. scale: float64 [2], patch pixels per frame pixel (x, y; rounding makes them differ a little).
+    """pixels: uint8 [h, w]. scale: float64 [2], patch pixels per frame pixel (x, y; rounding makes them differ).
 
     origin: [2], the frame pixel (x, y) it begins with.
     """
@@ -49,7 +49,7 @@ def scaled(part: np.ndarray, origin: tuple[int, int], scale: float) -> Patch:
 
 
 def cut(gray: np.ndarray, centre: np.ndarray, side: float, scale: float) -> Patch | None:
-    """The square of side pixels around centre, as far as the frame reaches, scaled. None if too little is left of it."""
+    """The square of side pixels around centre, as far as the frame reaches, scaled; None if too little is left."""
     height, width = gray.shape
     x0, y0 = (max(0, int(np.floor(at + 0.5 - side / 2))) for at in centre)
     x1, y1 = (min(end, int(np.ceil(at + 0.5 + side / 2))) for at, end in zip(centre, (width, height), strict=True))

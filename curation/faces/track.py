@@ -12,7 +12,7 @@ import numpy as np
 
 from curation.faces.backend import Face
 
-REACH = 1.0  # how far the centre may move between two frames, in sides of the larger box; for every frame missed as much
+REACH = 1.0  # how far the centre may move from frame to frame, in sides of the larger box; at most three times that
 RATIO = 1.8  # how much larger one of the two may be
 PATIENCE = 8  # frames without its face a track survives
 

@@ -70,23 +70,25 @@ def _download(file: WeightFile) -> None:
     temporary = None
     try:
         file.path.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(file.url, timeout=_TIMEOUT) as answer:
-            with tempfile.NamedTemporaryFile(dir=file.path.parent, suffix=".tmp", delete=False) as stream:
-                temporary = stream.name
-                while block := answer.read(1 << 20):
-                    digest.update(block)
-                    stream.write(block)
-                stream.flush()
-                os.fsync(stream.fileno())
+        with (
+            urllib.request.urlopen(file.url, timeout=_TIMEOUT) as answer,
+            tempfile.NamedTemporaryFile(dir=file.path.parent, suffix=".tmp", delete=False) as stream,
+        ):
+            temporary = stream.name
+            while block := answer.read(1 << 20):
+                digest.update(block)
+                stream.write(block)
+            stream.flush()
+            os.fsync(stream.fileno())
         if digest.hexdigest() != file.sha256:
-            raise FacesError(f"{file.url} now gives another file than it did: put the right one at {file.path}, {_WAY_OUT}")
+            raise FacesError(f"{file.url} gives another file than it did: put the right one at {file.path}, {_WAY_OUT}")
         os.replace(temporary, file.path)
         temporary = None
     except (OSError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise FacesError(
-            f"{file.name} is not at {file.path} and cannot be downloaded ({reason}): fetch {file.url} on a machine that "
-            f"has a network and put it there, {_WAY_OUT}"
+            f"{file.path} is missing and cannot be downloaded ({reason}): fetch {file.url} on another machine and put "
+            f"it there, {_WAY_OUT}"
         ) from error
     finally:
         if temporary is not None:

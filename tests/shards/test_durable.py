@@ -54,7 +54,7 @@ def curate(folder: Path) -> None:
         with PartWriter(path, video_row(name)) as writer:
             for frame in range(faces):
                 data = f"{name}{frame}".encode()
-                writer.add(sample_row(frame, content), {"png": data * 300, "json": data})
+                writer.add(sample_row(frame, content), {"png": data * 300, "json": b'{"name": "%s"}' % data})
             writer.finish(attempt_row(faces, content, "done" if faces else "no_face"))
         log(folder, name)
     packed = pack(parts, folder / "shards", NAME)
@@ -130,10 +130,9 @@ def test_killed_at_any_change_of_the_disk_nothing_finished_is_lost(tmp_path, und
         assert shard_bytes(tmp_path / str(n)) == undisturbed, f"stopped at change {n}"
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-def test_an_error_at_any_change_of_the_disk_is_raised_and_leaves_nothing_half(tmp_path, undisturbed, monkeypatch, code):
+def test_an_error_at_any_change_of_the_disk_is_raised_and_leaves_nothing_half(tmp_path, undisturbed, monkeypatch):
     def fail():
-        raise OSError(code, os.strerror(code))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     for n in range(1, 1000):
         folder = tmp_path / str(n)
@@ -144,7 +143,7 @@ def test_an_error_at_any_change_of_the_disk_is_raised_and_leaves_nothing_half(tm
             try:
                 curate(folder)
             except OSError as error:
-                assert error.errno == code
+                assert error.errno == errno.ENOSPC
             else:
                 break
         check(folder)

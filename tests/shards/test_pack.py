@@ -118,6 +118,10 @@ def test_parts_that_do_not_go_together_are_refused(tmp_path):
     twin = write_part(tmp_path / "2.part", video_row("000"), 2)
     no_mask = write_part(tmp_path / "3.part", video_row("001"), 1, masks=False)
     webp = write_part(tmp_path / "4.part", video_row("002"), 1, codec="webp")
+    content = "c" * 64
+    with PartWriter(tmp_path / "6.part", video_row("004")) as writer:
+        writer.add(sample_row(0, content), {"png": b"p", "mask.png": b"m", "json": b'{"dataset": "demo"}'})
+        other_json = writer.finish(attempt_row(1, content))
     with PartWriter(tmp_path / "5.part", video_row("003")) as writer:
         foreign = writer.finish(attempt_row(0, None, "failed", recipe_hash=recipe_hash("other")))
     for parts, told in (
@@ -125,6 +129,7 @@ def test_parts_that_do_not_go_together_are_refused(tmp_path):
         ([one, no_mask], "other members"),
         ([one, webp], "other members"),
         ([one, foreign], "mixes recipes"),
+        ([one, other_json], "other fields"),
         ([], "no parts"),
     ):
         with pytest.raises(PackError, match=told):

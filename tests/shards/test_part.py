@@ -20,7 +20,7 @@ def test_a_part_gives_back_its_samples_and_rows(tmp_path):
     video = video_row("000")
     with PartWriter(tmp_path / "deep" / "000.part", video) as writer:
         for frame, track in ((0, 0), (0, 1), (7, 0), (7, 11)):
-            writer.add(sample_row(frame, CONTENT, track), MEMBERS | {"json": b"%d" % frame * 600})
+            writer.add(sample_row(frame, CONTENT, track), MEMBERS | {"json": b'{"frame": "%d"}' % frame})
         path = writer.finish(attempt_row(4, CONTENT, frames_read=2))
     part = read_part(path)
     rows = part.samples.to_pylist()
@@ -91,6 +91,9 @@ def test_after_a_failed_write_the_part_cannot_be_finished(tmp_path, monkeypatch)
         (sample_row(6, CONTENT), {"jpg": b"p", "json": b"{}", "mask.png": b"m"}, "image_ext of its row"),
         (sample_row(6, CONTENT), MEMBERS | {"txt": b"t"}, "image_ext of its row"),
         (sample_row(6, CONTENT), MEMBERS | {"json": b""}, "json is empty"),
+        (sample_row(6, CONTENT), MEMBERS | {"json": b"[1"}, "not a JSON object"),
+        (sample_row(6, CONTENT), MEMBERS | {"json": b"7"}, "not a JSON object"),
+        (sample_row(6, CONTENT), MEMBERS | {"json": b'{"a": 1}'}, "every JSON of a shard has the same fields"),
         (sample_row(6, CONTENT, image_ext="bmp"), MEMBERS, "not one of"),
         (sample_row(6, CONTENT, frame_index=None), MEMBERS, "must not be None"),
         (sample_row(6, CONTENT, colour="red"), MEMBERS, "unknown fields.*colour"),
@@ -156,6 +159,11 @@ def test_every_flipped_byte_of_a_part_is_seen(tmp_path):
         with pytest.raises(PartError, match="is damaged|another version"):
             for _ in read_part(path).chunks():
                 pass
+
+
+def test_a_part_that_is_not_there_is_no_finished_video(tmp_path):
+    with pytest.raises(PartError, match="does not exist"):
+        read_part(tmp_path / "a.part")
 
 
 @pytest.mark.parametrize("kept", [0, 10, 1000, -1])

@@ -54,7 +54,9 @@ def test_draws_stay_in_their_ranges(some):
 
 def test_changes_are_as_frequent_as_asked_and_every_quality_occurs():
     generator = np.random.default_rng(3)
-    changes = [draw(Augment(flip=0.3, jpeg=0.6, jpeg_quality=[50, 53]), int(b)) for b in generator.integers(0, 2**63, 4000)]
+    changes = [
+        draw(Augment(flip=0.3, jpeg=0.6, jpeg_quality=[50, 53]), int(b)) for b in generator.integers(0, 2**63, 4000)
+    ]
     assert np.mean([change.flip for change in changes]) == pytest.approx(0.3, abs=0.03)
     assert np.mean([change.jpeg_quality is not None for change in changes]) == pytest.approx(0.6, abs=0.03)
     assert {change.jpeg_quality for change in changes} == {None, 50, 51, 52, 53}
@@ -108,7 +110,7 @@ def test_mirroring_landmarks_exchanges_the_sides_and_twice_is_nothing(points):
 
 def test_a_symmetric_face_of_68_points_is_its_own_mirror():
     half = {0: (-5, 0), 17: (-4, 5), 31: (-1, -1), 36: (-4, 4), 39: (-1, 4), 48: (-2, -4), 60: (-1, -4), 27: (0, 4)}
-    landmarks = np.zeros((68, 2), np.float32)
+    landmarks = np.tile(np.float32([50, 0]), (68, 1))
     for index, (x, y) in half.items():
         landmarks[index] = (50 + x, y)
         landmarks[MIRROR[68][index]] = (50 - x, y)

@@ -26,7 +26,10 @@ CARD = {"run_id": "some", "detector": {"name": "toy", "options": {}}}
 
 def save(folder, step, best=None):
     progress = Progress(seed=1, train_hash="ab" * 32, step=step, epoch=2, batch=3, samples_seen=99, best=best)
-    optimiser = {"optimiser": {"state": {0: {"step": torch.tensor(4.0)}}, "param_groups": [{"lr": 0.1}]}, "scaler": None}
+    optimiser = {
+        "optimiser": {"state": {0: {"step": torch.tensor(4.0)}}, "param_groups": [{"lr": 0.1}]},
+        "scaler": None,
+    }
     return save_checkpoint(folder, WEIGHTS, optimiser, progress, CARD)
 
 
@@ -34,7 +37,9 @@ def test_a_checkpoint_gives_back_what_was_put_in(tmp_path):
     path = save(tmp_path, 12)
     weights, card = read_weights(path)
     assert card == CARD
-    assert all(torch.equal(weights[name], WEIGHTS[name]) and weights[name].dtype == WEIGHTS[name].dtype for name in WEIGHTS)
+    assert all(
+        torch.equal(weights[name], WEIGHTS[name]) and weights[name].dtype == WEIGHTS[name].dtype for name in WEIGHTS
+    )
     progress = read_progress(path)
     assert (progress.step, progress.epoch, progress.batch, progress.samples_seen) == (12, 2, 3, 99)
     assert read_optimiser(path)["optimiser"]["state"][0]["step"] == 4

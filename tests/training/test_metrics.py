@@ -1,4 +1,4 @@
-"""Figures against definitions worked out by hand, by brute force and by other formulas, on drawn and degenerate input."""
+"""Figures against definitions worked out by hand, by brute force and by other formulas, on degenerate input too."""
 
 import numpy as np
 import pyarrow as pa
@@ -58,11 +58,8 @@ def test_eer_is_where_the_interpolated_roc_curve_crosses_the_diagonal(rows):
     eer = equal_error_rate(labels, scores)
     assert 0 <= eer <= 1
     # on the curve: a point (eer, 1 - eer) lies on the broken line, also where it climbs vertically
-    distance = min(
-        np.abs(np.cross([x1 - x0, y1 - y0], [eer - x0, 1 - eer - y0])) if False else _gap(x0, y0, x1, y1, eer)
-        for x0, y0, x1, y1 in zip(fpr[:-1], tpr[:-1], fpr[1:], tpr[1:], strict=True)
-    )
-    assert distance < 1e-9
+    segments = zip(fpr[:-1], tpr[:-1], fpr[1:], tpr[1:], strict=True)
+    assert min(_gap(x0, y0, x1, y1, eer) for x0, y0, x1, y1 in segments) < 1e-9
 
 
 def _gap(x0, y0, x1, y1, eer):
@@ -77,7 +74,8 @@ def test_eer_equals_the_usual_root_search_on_continuous_scores():
         labels = generator.integers(0, 2, 200)
         scores = np.clip(generator.normal(0.4 + 0.2 * labels, 0.2), 0, 1)
         fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
-        root = brentq(lambda x, curve=interp1d(fpr, tpr): 1 - x - curve(x), 0, 1)
+        curve = interp1d(fpr, tpr)
+        root = brentq(lambda x, curve=curve: 1 - x - curve(x), 0, 1)
         assert equal_error_rate(labels, scores) == pytest.approx(root, abs=0.011)  # interp1d blurs vertical steps
 
 

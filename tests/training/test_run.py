@@ -54,7 +54,7 @@ def test_a_run_trains_selects_on_val_tests_once_and_writes_it_all_down(sets, run
     assert levels == [("frame", "left out", 2), ("video", "counted", 3), ("video", "left out", 2)]
 
     # the same figures from the prediction rows alone
-    rows = [row for row in results(sets.root, run="whole")]
+    rows = results(sets.root, run="whole")
     assert [{**row, "run_id": None} for row in rows] == [{**row, "run_id": None} for row in record["metrics"]]
 
 
@@ -237,8 +237,8 @@ def test_what_a_checkpoint_cannot_do_is_refused(sets, run, words, hint):
 
 
 def test_the_help_names_every_setting(capsys):
-    from training.config import settings
     from training.run import main
+    from training.settings import settings
 
     assert main(["--help"]) == 0
     printed = capsys.readouterr().out

@@ -1,7 +1,7 @@
-"""MesoNet-4 (Afchar, Nozick, Yamagishi, Echizen 2018, MesoNet: a compact facial video forgery detection network, fig. 4).
+"""MesoNet-4: four small convolutions and two dense layers, 27,977 trainable parameters on a 256x256 face.
 
-Four small convolutions and two dense layers, 27,977 trainable parameters on a 256x256 face. Written from the paper's
-figure, with what its Keras layers leave unsaid: ReLU before batch normalisation, momentum 0.99 and epsilon 1e-3
+Afchar, Nozick, Yamagishi, Echizen 2018, MesoNet: a compact facial video forgery detection network, figure 4. With what
+Keras, in which the authors trained it, adds silently: ReLU before batch normalisation, momentum 0.99 and epsilon 1e-3
 (PyTorch counts momentum the other way round: 0.01), Glorot-uniform kernels, zero biases.
 """
 
@@ -40,7 +40,7 @@ class MesoNet4(nn.Module):
         return self.head(functional.dropout(hidden, self.dropout, self.training)).squeeze(1)
 
     def loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Mean squared error of the sigmoid (the authors'), or binary cross-entropy; weighted by batch["weight"] [B]."""
+        """Squared error of the sigmoid (the authors'), or binary cross-entropy; weighted by batch["weight"], mean."""
         label = batch["label"].to(logits.dtype)
         if self.squared:
             return (batch["weight"] * (torch.sigmoid(logits) - label).square()).mean()

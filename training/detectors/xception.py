@@ -24,7 +24,7 @@ class Xception(nn.Module):
                 module.momentum, module.eps = bn_momentum, bn_eps
 
     def initialise(self) -> None:
-        """Load the ImageNet weights, if asked for. Raises TrainingError, saying where they go, if they cannot be had."""
+        """Load the ImageNet weights, if asked for; raises TrainingError, saying where they go, if there are none."""
         if not self.pretrained:
             return
         url = self.net.pretrained_cfg["url"]

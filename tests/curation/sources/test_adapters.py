@@ -3,12 +3,13 @@
 import pytest
 
 from curation.sources import ADAPTERS, LayoutError, SourceError, open_source
-from tests.curation.sources.trees import ffpp, touch
+from tests.curation.sources.trees import touch
 
 
 @pytest.fixture
 def trees(tmp_path):
-    ffpp(tmp_path / "ff", methods=("Deepfakes",))
+    touch(tmp_path / "ff" / "original_sequences" / "youtube" / "c23" / "videos", ["000.mp4"])
+    touch(tmp_path / "ff" / "manipulated_sequences" / "Deepfakes" / "c23" / "videos", ["071_054.mp4"])
     touch(tmp_path / "ff" / "manipulated_sequences" / "DeepFakeDetection" / "c23" / "videos", ["x.mp4"])
     touch(tmp_path / "celeb" / "Celeb-real", ["id0_0000.mp4"])
     touch(tmp_path / "celeb" / "Celeb-synthesis", ["id0_id1_0000.mp4"])

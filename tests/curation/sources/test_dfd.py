@@ -6,7 +6,7 @@ import string
 import pytest
 
 from curation.sources import LayoutError, open_source
-from tests.curation.sources.trees import ffpp, rows, touch
+from tests.curation.sources.trees import rows, touch
 
 PUBLISHED = """
 exit_phone_room 28/218, hugging_happy 16/164, kitchen_pan 27/236, kitchen_still 26/199,
@@ -21,11 +21,12 @@ COUNTS = {
 }
 
 
-def dfd(root, quality="c23", masks=True):
-    """A whole copy: as many names per scene as were published, every fake with an original."""
+def dfd(root, quality="c23", masks=True, scenes=tuple(COUNTS)):
+    """A copy with as many names per scene as were published, every fake with an original."""
     draw = random.Random(7)
     originals, fakes = [], []
-    for scene, (real, fake) in COUNTS.items():
+    for scene in scenes:
+        real, fake = COUNTS[scene]
         actors = [f"{number:02d}" for number in sorted(draw.sample(range(1, 29), real))]
         originals += [f"{actor}__{scene}.mp4" for actor in actors]
         for number in range(fake):
@@ -40,13 +41,22 @@ def dfd(root, quality="c23", masks=True):
     return root
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return open_source("dfd", dfd(tmp_path_factory.mktemp("whole")))
+
+
 @pytest.fixture
 def tree(tmp_path):
-    return dfd(tmp_path)
+    """Three of the scenes: one with few actors, one with most, one with all."""
+    return dfd(tmp_path, masks=False, scenes=("meeting_serious", "kitchen_pan", "podium_speech_happy"))
 
 
-def test_a_whole_copy_is_complete(tree):
-    source = open_source("dfd", tree)
+VIDEOS = 4 + 53 + 27 + 236 + 28 + 229  # in the three scenes
+
+
+def test_a_whole_copy_is_complete(whole):
+    source = whole
     assert sum(video.label == 0 for video in source.videos) == 363
     assert sum(video.label == 1 for video in source.videos) == 3068
     table = rows(source)
@@ -58,8 +68,8 @@ def test_a_whole_copy_is_complete(tree):
     assert table["DeepFakeDetection", "masks"].complete
 
 
-def test_labels_identities_and_originals(tree):
-    for video in open_source("dfd", tree).videos:
+def test_labels_identities_and_originals(whole):
+    for video in whole.videos:
         assert (video.dataset, video.official_split) == ("dfd", None)
         if video.label == 0:
             assert (video.method, video.category) == ("original", "real")
@@ -95,11 +105,11 @@ def test_a_removed_original_is_missed_by_name(tree, scene):
 
 def test_a_scene_with_all_actors_needs_every_name_even_without_fakes(tree):
     folder = tree / "original_sequences" / "actors" / "c23" / "videos"
-    (folder / "28__exit_phone_room.mp4").unlink()
+    (folder / "28__podium_speech_happy.mp4").unlink()
     for fake in (tree / "manipulated_sequences" / "DeepFakeDetection").rglob("*.mp4"):
         fake.unlink()
     table = rows(open_source("dfd", tree))
-    assert table["original", "c23", "exit_phone_room"].missing == ["28__exit_phone_room.mp4"]
+    assert table["original", "c23", "podium_speech_happy"].missing == ["28__podium_speech_happy.mp4"]
     assert table["original", "c23", "kitchen_pan"].missing == []
 
 
@@ -125,18 +135,19 @@ def test_names_outside_the_published_naming_are_named_and_not_read(tree, name):
     touch(tree / "manipulated_sequences" / "DeepFakeDetection" / "c23" / "videos", [name])
     source = open_source("dfd", tree)
     assert rows(source)["DeepFakeDetection", "c23", "no scene"].unexpected == [name]
-    assert len(source.videos) == 363 + 3068
+    assert len(source.videos) == VIDEOS
 
 
-def test_without_masks_a_note_says_what_that_means(tmp_path):
-    assert any("no masks" in note for note in open_source("dfd", dfd(tmp_path, masks=False)).notes)
+def test_without_masks_a_note_says_what_that_means(tree, whole):
+    assert any("no masks" in note for note in open_source("dfd", tree).notes)
+    assert not any("no masks" in note for note in whole.notes)
 
 
 def test_it_shares_the_tree_of_ffpp(tree):
-    ffpp(tree, methods=("Deepfakes",))
+    touch(tree / "original_sequences" / "youtube" / "c23" / "videos", ["000.mp4"])
     source = open_source("dfd", tree)
     assert source.datasets == ["dfd"]
-    assert len(source.videos) == 363 + 3068
+    assert len(source.videos) == VIDEOS
     assert source.warnings == [warning for warning in source.warnings if "empty" in warning]
     assert open_source("faceforensics", tree).datasets == ["ffpp"]
 
@@ -149,6 +160,6 @@ def test_only_one_of_its_folders_is_read_with_a_warning(tmp_path):
 
 
 def test_an_ffpp_tree_without_dfd_is_an_error_that_names_the_adapter(tmp_path):
-    ffpp(tmp_path, methods=("Deepfakes",))
+    touch(tmp_path / "original_sequences" / "youtube" / "c23" / "videos", ["000.mp4"])
     with pytest.raises(LayoutError, match="deepshard scan faceforensics"):
         open_source("dfd", tmp_path)

@@ -4,7 +4,7 @@ import os
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.frames.image_clip import IMAGE_SUFFIXES
@@ -14,6 +14,7 @@ from curation.sources.tree import IMAGE_EXTENSIONS, find_folder, list_folder, op
 NAME_BYTES = st.binary(min_size=1, max_size=40).filter(lambda name: not set(name) & {0, 0x2F})
 
 
+@settings(deadline=None)
 @given(NAME_BYTES)
 def test_any_file_name_can_be_spelled_as_utf8_and_read_back(name):
     raw = os.fsdecode(name)
@@ -23,11 +24,13 @@ def test_any_file_name_can_be_spelled_as_utf8_and_read_back(name):
     assert "/" not in spelled
 
 
+@settings(deadline=None)
 @given(NAME_BYTES, NAME_BYTES)
 def test_different_names_are_spelled_differently(one, other):
     assert (spell(os.fsdecode(one)) == spell(os.fsdecode(other))) == (one == other)
 
 
+@settings(deadline=None)
 @given(st.text().filter(lambda name: "\\" not in name and not any("\ud800" <= char <= "\udfff" for char in name)))
 def test_names_that_are_text_stay_as_they_are(name):
     assert spell(name) == name
@@ -99,9 +102,9 @@ def test_the_image_extensions_are_those_that_can_be_decoded():
     assert IMAGE_EXTENSIONS == IMAGE_SUFFIXES
 
 
-def test_twenty_thousand_files_are_listed_in_seconds(tmp_path):
-    for number in range(20_000):
+def test_five_thousand_files_are_listed_in_a_second(tmp_path):
+    for number in range(5_000):
         os.close(os.open(tmp_path / f"{number:06d}.png", os.O_CREAT))
     start = time.process_time()
-    assert len(walk(tmp_path).files) == 20_000
-    assert time.process_time() - start < 5
+    assert len(walk(tmp_path).files) == 5_000
+    assert time.process_time() - start < 1

@@ -1,0 +1,15 @@
+-- Face2Face and the originals, FF++'s official test videos
+-- paper: How Generalizable are Deepfake Image Detectors? An Empirical Study (Li, Sun, Poskitt, Wang)
+-- table: 4, original accuracy of detectors trained on F2F
+-- reports: 97.35 % for MesoNet4, 96.15 % for XceptionNet4, on 2,000 images, half real
+-- The paper draws 2,000 images from its 2,800 and does not say how; this is all of them, so that figures by video count every
+-- video. Videos without any face are listed too.
+-- param quality: c23  (raw, c23 or c40)
+-- param frames_per_video: 10  (evenly spaced among the frames with a face)
+
+WITH test AS (
+    SELECT * FROM faces_or_none
+    WHERE dataset = 'ffpp' AND quality = $quality AND official_split = 'test'
+      AND method IN ('Face2Face', 'original')
+)
+SELECT sample_id, video_id FROM frames_per_video(test, n := $frames_per_video)

@@ -1,0 +1,63 @@
+"""The catalog's columns and the manifest's are those that the other rooms write and read."""
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from queries import manifest
+from queries.catalog import columns, connect_read, create, script
+from shards import schema
+
+OWN = {"videos": ["in_scan"], "attempts": ["pack", "current"], "packed": ["pack"], "predictions": ["file"]}
+FIELDS = {
+    "scanned": schema.VIDEO_FIELDS,
+    "videos": schema.VIDEO_FIELDS,
+    "packed": [*schema.VIDEO_FIELDS, *schema.ATTEMPT_FIELDS],
+    "attempts": [schema.VIDEO_FIELDS[0], *schema.ATTEMPT_FIELDS],
+    "samples": schema.SAMPLE_FIELDS,
+    "predictions": schema.PREDICTION_FIELDS,
+}
+# as `faces` is described to its users
+PROMISED = """sample_id dataset method category label raw_label quality target_id source_id visible_id video_id original_video
+official_split frame_index time_s track face_px det_score sharpness brightness yaw pitch roll box_x box_y box_w box_h width
+height fps codec decoder bytes recipe recipe_hash shard image_ext offset size draw_key content""".split()
+
+
+@pytest.mark.parametrize("table", FIELDS)
+def test_a_table_has_the_columns_of_its_parquet_files_in_order_and_then_its_own(table):
+    assert list(columns(table)) == [field.name for field in FIELDS[table]] + OWN.get(table, [])
+
+
+@pytest.mark.parametrize("table", FIELDS)
+def test_a_table_has_the_types_of_its_parquet_files_and_refuses_what_may_not_be_null(table):
+    with duckdb.connect() as db:
+        db.execute("SET TimeZone = 'UTC'")
+        db.execute(script("schema"))
+        types = db.sql(f"FROM {table}").to_arrow_table().schema
+        nullable = {row[0]: row[2] == "YES" for row in db.execute(f"DESCRIBE {table}").fetchall()}
+    for field in FIELDS[table]:
+        assert types.field(field.name).type == field.type, field.name
+        assert nullable[field.name] == field.nullable, field.name
+
+
+def test_the_manifest_has_the_fields_that_streaming_reads():
+    assert manifest.MANIFEST == schema.MANIFEST
+    assert manifest.MANIFEST_VERSION == schema.MANIFEST_VERSION
+
+
+def test_faces_faceless_and_both_have_the_promised_columns(tmp_path):
+    create(tmp_path / "catalog.duckdb")
+    with connect_read(tmp_path / "catalog.duckdb") as db:
+        views = [db.sql(f"FROM {view}") for view in ("faces", "faceless", "faces_or_none")]
+        assert set(PROMISED) <= set(views[0].columns)
+        assert views[0].columns == views[1].columns == views[2].columns
+        assert views[0].types == views[1].types == views[2].types
+
+
+def test_every_view_and_macro_is_bound_to_what_there_is(tmp_path):
+    create(tmp_path / "catalog.duckdb")
+    with connect_read(tmp_path / "catalog.duckdb") as db:
+        views = [row[0] for row in db.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()]
+        assert len(views) > 4
+        for view in views:
+            assert isinstance(db.sql(f"FROM {view}").to_arrow_table(), pa.Table)
