@@ -29,6 +29,7 @@ from queries.catalog import connect_read
 from queries.ingest import ingest_store
 from shards import durable
 from shards.pack import pack, remove_parts
+from shards.part import clear_unfinished
 from shards.schema import VIDEO_FIELDS, VIDEOS
 
 SHARD_BYTES = 256 << 20  # what a shard should come to: large enough to read in long runs, small enough to send again
@@ -108,6 +109,8 @@ def curate(
         ingest_store(catalog, store)
         roots = _roots(catalog)
         plans = list(_left_plans(store, recipe))
+        for plan in plans:
+            clear_unfinished(plan.folder)
         planned = {video["video_id"] for plan in plans for pack_ in plan.packs.values() for video in pack_}
         videos = [video for video in _pending(catalog, recipe, which) if video["video_id"] not in planned]
         if videos:
@@ -302,13 +305,8 @@ def _remove_plan(plan: Plan) -> None:
 
 
 def _write_file(path: Path, data: bytes) -> None:
-    """Whole or not at all: written beside, fsynced, renamed."""
     durable.make_folder(path.parent)
-    beside = durable.unfinished(path)
-    with durable.create(beside) as file:
-        durable.write(file, data)
-        durable.fsync(file)
-    durable.rename(beside, path)
+    durable.write_file(path, [data])
     durable.sync_folder(path.parent)
 
 

@@ -372,16 +372,21 @@ _JSON_VIDEO = (
 
 
 def _json(row: dict[str, Any], kept: _Kept, frame_size: tuple[int, int], task: Task, mask: np.ndarray | None) -> bytes:
-    """The sample's JSON member: the same fields for every sample, null where there is nothing to say."""
+    """The sample's JSON member: the same fields for every sample.
+
+    Text that is not known is empty, an unknown time -1: `datasets` infers a column's type from the first few samples and
+    stops at the first value after nulls. Landmarks and pose are null in shards of faces that came already cropped.
+    """
     landmarks = kept.crop.landmarks
-    facts = {name: task.video[name] for name in _JSON_VIDEO}
+    facts = {name: "" if task.video[name] is None else task.video[name] for name in _JSON_VIDEO}
     facts |= {name: _rounded(value) for name, value in row.items()}
     facts |= {
+        "time_s": -1.0 if row["time_s"] is None else _rounded(row["time_s"]),
         "frame_height": frame_size[0],
         "frame_width": frame_size[1],
         "landmarks": None if landmarks is None else [[_rounded(x, 2), _rounded(y, 2)] for x, y in landmarks],
         "warp": [[_rounded(value, 6) for value in line] for line in kept.crop.matrix],
-        "mask": None if mask is None else "video" if task.video["mask_path"] else "empty",
+        "mask": "none" if mask is None else "video" if task.video["mask_path"] else "empty",
     }
     return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 

@@ -11,7 +11,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -41,7 +41,11 @@ def connect_read(
         raise CatalogError(f"there is no catalog {path}: `deepshard scan` makes one, `deepshard catalog rebuild` too")
     db = _open(path, True, timeout_s, config or {})
     try:
-        _check(db, path)
+        if not _is_current(db, path):
+            raise CatalogError(
+                f"the views and macros of {path} are another version's: run `deepshard catalog rebuild`, or anything that "
+                "writes to it"
+            )
         yield db
     finally:
         db.close()
@@ -56,10 +60,9 @@ def connect_write(path: str | Path, timeout_s: float = TIMEOUT_S) -> Iterator[du
     """
     db = _open(path, False, timeout_s, {})
     try:
+        prepare = _preparation(db, path)
         db.execute("BEGIN")
-        if not _tables(db):
-            _make(db)
-        _check(db, path, renew=True)
+        prepare(db)
         yield db
         db.execute("COMMIT")
     finally:
@@ -70,7 +73,7 @@ def create(path: str | Path, timeout_s: float = TIMEOUT_S) -> Path:
     """Make an empty catalog; one that is there is left as it is, if it is of this version. Raises CatalogError."""
     path = Path(path)
     if path.exists():
-        with suppress(CatalogError), connect_read(path, timeout_s):
+        with suppress(_Empty), connect_read(path, timeout_s):
             return path
     with connect_write(path, timeout_s):
         return path
@@ -97,12 +100,9 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-@cache
 def columns(table: str) -> tuple[str, ...]:
     """The columns of a table of the schema, in order."""
-    with duckdb.connect() as db:
-        db.execute(script("schema"))
-        return tuple(row[0] for row in db.execute(f"DESCRIBE {table}").fetchall())
+    return _schema()[table]
 
 
 @cache
@@ -128,7 +128,13 @@ class _Newer(CatalogError):
     """A catalog made by a later version."""
 
 
+class _Empty(CatalogError):
+    """A database without any table: its maker was killed before the first commit."""
+
+
 def _open(path: str | Path, read_only: bool, timeout_s: float, config: dict[str, str]) -> duckdb.DuckDBPyConnection:
+    if "?" in str(path):
+        raise CatalogError(f"{path} contains '?', behind which DuckDB would look for its log: name another file")
     give_up = time.monotonic() + timeout_s
     pause = _FIRST_PAUSE_S
     while True:
@@ -181,13 +187,22 @@ def _hold(path: Path, timeout_s: float) -> duckdb.DuckDBPyConnection | None:
         return None
 
 
-def _check(db: duckdb.DuckDBPyConnection, path: str | Path, renew: bool = False) -> None:
-    tables = _tables(db)
-    if not tables:
-        raise CatalogError(f"{path} is empty: `deepshard scan` fills it, `deepshard catalog rebuild` too")
-    if "meta" not in tables:
-        raise CatalogError(f"{path} is a DuckDB database, but no catalog of deepshard: name another file")
-    meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
+def _preparation(db: duckdb.DuckDBPyConnection, path: str | Path) -> Callable[[duckdb.DuckDBPyConnection], None]:
+    """What a writer has to do before anything else: make the tables, renew views and macros, or nothing."""
+    try:
+        return (lambda _: None) if _is_current(db, path) else _define
+    except _Empty:
+        return _make
+
+
+def _is_current(db: duckdb.DuckDBPyConnection, path: str | Path) -> bool:
+    """False if only views and macros are another version's. Raises CatalogError for all that cannot be used."""
+    try:
+        meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
+    except duckdb.CatalogException as error:
+        if db.execute("SELECT count(*) FROM duckdb_tables() WHERE NOT internal").fetchall()[0][0]:
+            raise CatalogError(f"{path} is a DuckDB database, but no catalog of deepshard: name another file") from error
+        raise _Empty(f"{path} is empty: `deepshard scan` fills it, `deepshard catalog rebuild` too") from error
     version = int(meta["schema_version"])
     if version > SCHEMA_VERSION:
         raise _Newer(
@@ -199,17 +214,24 @@ def _check(db: duckdb.DuckDBPyConnection, path: str | Path, renew: bool = False)
             f"{path} is of schema version {version}, this deepshard needs {SCHEMA_VERSION}: run "
             "`deepshard catalog rebuild` (the catalog is only an index, nothing is lost)"
         )
-    if meta["definitions"] == _definitions():
-        return
-    if not renew:
-        raise CatalogError(f"the views and macros of {path} are another version's: run `deepshard catalog rebuild`")
-    _define(db)
+    return meta["definitions"] == _definitions()
 
 
 def _make(db: duckdb.DuckDBPyConnection) -> None:
     db.execute(script("schema"))
     db.execute("INSERT INTO meta VALUES ('schema_version', ?), ('definitions', '')", [str(SCHEMA_VERSION)])
     _define(db)
+
+
+@cache
+def _schema() -> dict[str, tuple[str, ...]]:
+    with duckdb.connect() as db:
+        db.execute(script("schema"))
+        rows = db.execute(
+            "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
+            "WHERE NOT internal GROUP BY ALL"
+        ).fetchall()
+    return {table: tuple(names) for table, names in rows}
 
 
 def _define(db: duckdb.DuckDBPyConnection) -> None:
@@ -222,10 +244,6 @@ def _define(db: duckdb.DuckDBPyConnection) -> None:
 @cache
 def _definitions() -> str:
     return hashlib.sha256((script("views") + script("macros")).encode()).hexdigest()
-
-
-def _tables(db: duckdb.DuckDBPyConnection) -> set[str]:
-    return {row[0] for row in db.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()}
 
 
 def _log(path: Path) -> Path:

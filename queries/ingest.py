@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -44,13 +45,23 @@ class IngestReport:
     videos: int = 0  # attempts of videos in those packs
     samples: int = 0
     packs_removed: int = 0
+    tars: int = 0  # tars that appeared, went or changed their size
     files: dict[str, int] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
-        return bool(self.packs or self.packs_removed or self.files or self.removed)
+        return bool(self.packs or self.packs_removed or self.tars or self.files or self.removed)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the catalog remembers. ``files``: path -> (kind, bytes, mtime_ns); ``shards``: name -> its row."""
+
+    files: dict[str, tuple[str, int, int]]
+    shards: dict[str, dict[str, Any]]
+    recipes: set[str]
 
 
 def ingest_source(catalog: str | Path, parquet: str | Path) -> int:
@@ -90,8 +101,12 @@ def ingest_store(catalog: str | Path, store: str | Path) -> IngestReport:
     store = Path(store)
     catalogs.create(catalog)
     report = IngestReport()
-    _ingest_files(catalog, store, report)
-    _ingest_packs(catalog, store, report)
+    known = _read_known(catalog)
+    _ingest_files(catalog, store, known, report)
+    _ingest_packs(catalog, store, known, report)
+    if report.changed:
+        known = _read_known(catalog)
+    _report_shards(known, report)
     return report
 
 
@@ -116,17 +131,23 @@ def rebuild(catalog: str | Path, store: str | Path) -> IngestReport:
     return report
 
 
-def _ingest_files(catalog: str | Path, store: Path, report: IngestReport) -> None:
+def _read_known(catalog: str | Path) -> _Known:
+    with connect_read(catalog) as db:
+        files = db.execute("SELECT path, kind, bytes, mtime_ns FROM ingested").fetchall()
+        shards = db.sql("FROM shards ORDER BY shard").to_arrow_table().to_pylist()
+        recipes = db.execute("SELECT recipe_hash FROM recipes").fetchall()
+    return _Known({row[0]: row[1:] for row in files}, {row["shard"]: row for row in shards}, {row[0] for row in recipes})
+
+
+def _ingest_files(catalog: str | Path, store: Path, known: _Known, report: IngestReport) -> None:
     there = {
         path.relative_to(store).as_posix(): (kind, path)
         for kind, (pattern, _) in READERS.items()
         for path in sorted(store.glob(pattern))
         if not path.name.startswith(".")
     }
-    with connect_read(catalog) as db:
-        known = {row[0]: row[1:] for row in db.execute("SELECT path, kind, bytes, mtime_ns FROM ingested").fetchall()}
-    new = [path for path, (kind, file) in there.items() if known.get(path) != (kind, *_signature(file))]
-    gone = [path for path in known if path not in there and (store / path.split("/")[0]).is_dir()]
+    new = [path for path, (kind, file) in there.items() if known.files.get(path) != (kind, *_signature(file))]
+    gone = [path for path in known.files if path not in there and (store / path.split("/")[0]).is_dir()]
     taken: dict[str, tuple[str, Rows]] = {}
     for path in new:
         kind, file = there[path]
@@ -138,8 +159,9 @@ def _ingest_files(catalog: str | Path, store: Path, report: IngestReport) -> Non
         return
     with connect_write(catalog) as db:
         for path in gone:
-            _drop_file(db, path, known[path][0])
-            report.removed[known[path][0]] = report.removed.get(known[path][0], 0) + 1
+            kind = known.files[path][0]
+            _drop_file(db, path, kind)
+            report.removed[kind] = report.removed.get(kind, 0) + 1
         for path, (kind, rows) in taken.items():
             _take_file(db, path, kind, rows, there[path][1])
             report.files[kind] = report.files.get(kind, 0) + 1
@@ -180,25 +202,20 @@ def _drop_file(db: duckdb.DuckDBPyConnection, path: str, kind: str) -> None:
     db.execute("DELETE FROM ingested WHERE path = ?", [path])
 
 
-def _ingest_packs(catalog: str | Path, store: Path, report: IngestReport) -> None:
-    packs = find_packs(store / "shards")
-    with connect_read(catalog) as db:
-        known = {
-            row[0]: row[1:]
-            for row in db.execute("SELECT shard, files, samples, tar_end, tar_bytes, tar FROM shards").fetchall()
-        }
-    if known and not packs:
+def _ingest_packs(catalog: str | Path, store: Path, known: _Known, report: IngestReport) -> None:
+    packs, shards = find_packs(store / "shards"), known.shards
+    if shards and not packs:
         raise IngestError(
-            f"{store / 'shards'} holds no shard, the catalog knows {len(known):,}: is the disk mounted, the store's name "
+            f"{store / 'shards'} holds no shard, the catalog knows {len(shards):,}: is the disk mounted, the store's name "
             "right? If they are gone for good, `deepshard catalog rebuild` forgets them"
         )
-    gone = sorted(known.keys() - packs.keys())
+    gone = sorted(shards.keys() - packs.keys())
     if gone:
         with connect_write(catalog) as db:
             _drop_packs(db, gone)
             _derive(db)
         report.packs_removed = len(gone)
-    new = [pack for name, pack in packs.items() if name not in known or known[name][0] != pack.files]
+    new = [pack for name, pack in packs.items() if name not in shards or shards[name]["files"] != pack.files]
     for batch in _batches(new, report):
         with connect_write(catalog) as db:
             _drop_packs(db, [rows.pack.name for rows in batch])
@@ -207,21 +224,18 @@ def _ingest_packs(catalog: str | Path, store: Path, report: IngestReport) -> Non
         report.packs += len(batch)
         report.videos += sum(len(rows.videos) for rows in batch)
         report.samples += sum(len(rows.samples) for rows in batch if rows.samples is not None)
-    fresh = {pack.name for pack in new}
     moved = [
-        (name, pack.tar_bytes, state)
-        for name, pack in packs.items()
-        if name in known and name not in fresh
-        if (state := tar_state(pack, known[name][1], known[name][2])) != known[name][4]
-        or pack.tar_bytes != known[name][3]
+        (pack.tar_bytes, tar_state(pack, row["samples"], row["tar_end"]), name)
+        for name, row in shards.items()
+        if (pack := packs.get(name)) and pack not in new
     ]
+    moved = [row for row in moved if row[:2] != (shards[row[2]]["tar_bytes"], shards[row[2]]["tar"])]
     if moved:
         with connect_write(catalog) as db:
-            for name, size, state in moved:
-                db.execute("UPDATE shards SET tar_bytes = ?, tar = ? WHERE shard = ?", [size, state, name])
-            _touch(db, "SELECT video_id FROM packed WHERE pack IN (SELECT unnest(?))", [[name for name, *_ in moved]])
+            db.executemany("UPDATE shards SET tar_bytes = ?, tar = ? WHERE shard = ?", moved)
+            _touch(db, "SELECT video_id FROM packed WHERE pack IN (SELECT unnest(?))", [[name for *_, name in moved]])
             _derive(db)
-    _report_tars(catalog, report)
+        report.tars = len(moved)
 
 
 def _batches(packs: Iterable[Pack], report: IngestReport) -> Iterator[list[PackRows]]:
@@ -272,19 +286,13 @@ def _drop_packs(db: duckdb.DuckDBPyConnection, names: list[str]) -> None:
         db.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT unnest(?))", [names])
 
 
-def _report_tars(catalog: str | Path, report: IngestReport) -> None:
-    with connect_read(catalog) as db:
-        rows = db.execute(
-            "SELECT shard, tar, samples FROM shards WHERE tar IN ('missing', 'short') ORDER BY shard"
-        ).fetchall()
-        nameless = db.execute(
-            "SELECT DISTINCT recipe_hash FROM shards ANTI JOIN recipes USING (recipe_hash) ORDER BY ALL"
-        ).fetchall()
-    for shard, tar, samples in rows:
-        wrong = "is gone" if tar == "missing" else "is shorter than its rows say"
-        what = f"the tar {wrong}: its {samples:,} faces are in the catalog but cannot be read. Bring it back"
-        report.problems.append(Problem(f"shards/{shard}.tar", what))
-    for (recipe,) in nameless:
+def _report_shards(known: _Known, report: IngestReport) -> None:
+    for name, row in known.shards.items():
+        if row["tar"] in ("missing", "short"):
+            wrong = "is gone" if row["tar"] == "missing" else "is shorter than its rows say"
+            what = f"the tar {wrong}: its {row['samples']:,} faces are in the catalog but cannot be read. Bring it back"
+            report.problems.append(Problem(f"shards/{name}.tar", what))
+    for recipe in sorted({row["recipe_hash"] for row in known.shards.values()} - known.recipes):
         what = f"is missing, so the recipe of some shards has no name but {recipe[:8]}. Bring it back"
         report.problems.append(Problem(f"recipes/{recipe[:16]}.json", what))
 

@@ -19,10 +19,11 @@ CREATE OR REPLACE MACRO mix64(z) AS
         scramble64(scramble64(z, 30, 13787848793156543929), 27, 10723151780598845931) >> 31);
 
 -- draw(draw_key, seed): a number of 64 bits; the order by it is the seed's shuffle. Two faces never get the same number
--- unless they have the same draw_key.  SELECT * FROM faces WHERE draw(draw_key, 1) % 10 = 0
+-- unless they have the same draw_key. The seed comes in as SplitMix64's sequence has it, times the golden ratio.
+--   SELECT * FROM faces WHERE draw(draw_key, 1) % 10 = 0
 CREATE OR REPLACE MACRO draw(draw_key, seed) AS
     mix64(xor(draw_key::UBIGINT,
-              mix64(((seed::HUGEINT + 11400714819323198485::HUGEINT) & 18446744073709551615::HUGEINT)::UBIGINT)));
+              multiply64((seed::HUGEINT & 18446744073709551615::HUGEINT)::UBIGINT, 11400714819323198485)));
 
 -- evenly(i, count, n): is the i-th of count things (from 0) among n that lie evenly? Exactly n of them are, all where
 -- there are fewer; n = 1 is the middle one.

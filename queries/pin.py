@@ -63,8 +63,8 @@ def pin(
     its parameters or its answer, CatalogError, CatalogBusy.
     """
     catalog, store, given = Path(catalog), Path(store), dict(params or {})
+    name = _check_name(Path(sql_path).stem if name is None else name)
     file = read_split(sql_path)
-    name = _check_name(name if name is not None else file.path.stem)
     query = file.query(given)
     wanted = file.recipe(given)
     recipe_hash = None if wanted is None else _find_recipe(catalog, wanted, file)

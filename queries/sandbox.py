@@ -164,6 +164,7 @@ def _serve(request: dict[str, Any], limits: Limits, output: Any) -> None:
     config = {
         "threads": str(limits.threads),
         "memory_limit": f"{limits.memory_mb}MiB",
+        "temp_directory": "",  # no spilling; the size below alone does not prevent it (DuckDB 2.0)
         "max_temp_directory_size": "0GB",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",

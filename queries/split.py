@@ -14,8 +14,11 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from queries.catalog import script
 from queries.errors import SplitError
@@ -168,16 +171,22 @@ def _convert(param: Param, value: Any, path: Path) -> Any:
 
 
 def _alias(alias: str, where: str, known: Mapping[str, Any]) -> str:
-    taken = {name.lower() for name in re.findall(r"CREATE (?:OR REPLACE )?(?:TABLE|VIEW) (\w+)", _definitions())}
-    if not _NAME.fullmatch(alias) or alias in taken:
-        raise SplitError(f"{where}: {alias!r} cannot be an alias: small letters, digits and _, and no table's name")
+    if not _NAME.fullmatch(alias) or alias in _taken():
+        raise SplitError(f"{where}: {alias!r} cannot be an alias: small letters, digits and _, no word of SQL, no table's name")
     if alias in known:
         raise SplitError(f"{where}: the alias {alias} is declared twice")
     return alias
 
 
-def _definitions() -> str:
-    return script("schema") + script("views")
+@cache
+def _taken() -> frozenset[str]:
+    """Names that mean something already: tables, views, reserved words."""
+    names = re.findall(r"CREATE (?:OR REPLACE )?(?:TABLE|VIEW) (\w+)", script("schema") + script("views"))
+    with duckdb.connect() as db:
+        words = db.execute(
+            "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function')"
+        ).fetchall()
+    return frozenset(name.lower() for name in [*names, *(word for (word,) in words)])
 
 
 def _used_file(path: Path, file: str, where: str) -> Path:

@@ -9,7 +9,7 @@ WITH newest AS (
 ), wide AS (
     SELECT
         video_id,
-        any_value({v: value::TINYINT}) FILTER ("column" = 'label') AS label,
+        any_value({v: TRY_CAST(value AS TINYINT)}) FILTER ("column" = 'label') AS label,
         any_value({v: value}) FILTER ("column" = 'category') AS category,
         any_value({v: value}) FILTER ("column" = 'target_id') AS target_id,
         any_value({v: value}) FILTER ("column" = 'source_id') AS source_id,

@@ -273,7 +273,7 @@ def _one_list_of_names(by_kind: dict[str, Ranges]) -> dict[str, Ranges]:
 
 
 def _recipe_size(split: Split) -> tuple[int, int] | None:
-    sizes = {recipe.get("recipe", {}).get("size") for recipe in split.recipes}
+    sizes = {(recipe.get("recipe") or {}).get("size") for recipe in split.recipes}
     if len(sizes) > 1:
         raise SplitError(
             f"split {split.name} mixes recipes with crops of {', '.join(map(str, sizes))} pixels, which do not fit one "

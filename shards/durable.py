@@ -7,6 +7,7 @@ process at the n-th of them. Given up: buffering between calls (callers hand ove
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,3 +66,17 @@ def make_folder(folder: Path) -> None:
         if not path.exists():
             path.mkdir(exist_ok=True)
             sync_folder(path.parent)
+
+
+def write_file(path: Path, chunks: Iterable[bytes]) -> None:
+    """A whole file, or none: written beside, fsynced, renamed. Sync its folder afterwards, once for many files."""
+    tmp = unfinished(path)
+    try:
+        with create(tmp) as file:
+            for chunk in chunks:
+                write(file, chunk)
+            fsync(file)
+        rename(tmp, path)
+    except BaseException:
+        remove(tmp)
+        raise

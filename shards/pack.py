@@ -57,9 +57,9 @@ def pack(parts: Sequence[Path | str], out_dir: Path | str, name: str) -> Packed:
     _remove_unfinished(out, name)
     try:
         if any(part.samples.num_rows for part in opened):
-            _write(out / f"{name}.tar", _tar_bytes(opened))
+            durable.write_file(out / f"{name}.tar", _tar_bytes(opened))
             rows = _parquet(_sample_rows(opened, name))
-            _write(out / f"{name}.parquet", [rows])
+            durable.write_file(out / f"{name}.parquet", [rows])
             # the tar's checksums are in the sidecar, the sidecar's is in the mark
             checksum = xxhash.xxh3_64_hexdigest(rows)
         else:
@@ -68,7 +68,7 @@ def pack(parts: Sequence[Path | str], out_dir: Path | str, name: str) -> Packed:
             durable.remove(out / f"{name}.parquet")
         durable.sync_folder(out)
         videos = pa.concat_tables([part.video for part in opened])
-        _write(marker, [_parquet(videos, sidecar_xxh3=checksum)])
+        durable.write_file(marker, [_parquet(videos, sidecar_xxh3=checksum)])
         durable.sync_folder(out)
     finally:
         _remove_unfinished(out, name)
@@ -156,15 +156,6 @@ def _parquet(table: pa.Table, **facts: str | None) -> bytes:
     # page checksums: a flipped bit in a sidecar must not become a wrong label or offset
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue().to_pybytes()
-
-
-def _write(path: Path, chunks: Iterable[bytes]) -> None:
-    tmp = durable.unfinished(path)
-    with durable.create(tmp) as file:
-        for chunk in chunks:
-            durable.write(file, chunk)
-        durable.fsync(file)
-    durable.rename(tmp, path)
 
 
 def _remove_unfinished(folder: Path, name: str) -> None:

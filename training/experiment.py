@@ -31,6 +31,7 @@ from training.checkpoint import (
     read_progress,
     read_weights,
     run_folder,
+    step_name,
     write_json,
 )
 from training.config import Config
@@ -136,24 +137,27 @@ def run_experiment(config: Config, name: str, checkpoint: Path | None) -> dict[s
     else:
         folder = run_folder(checkpoint) or Path(config.store) / "runs" / name
         folder.mkdir(parents=True, exist_ok=True)
+    progress = None
+    if checkpoint is not None and not evaluating:
+        progress = on_rank0(lambda: _continued(config, chosen, folder, checkpoint))
     accelerator = machine.make_accelerator(config, folder, config.tracker == "tensorboard" and not evaluating)
     notes = [*splits.lints(chosen), *splits.leaks(chosen)]
     fresh = record.new_record(config, folder.name, chosen, notes, accelerator.num_processes, accelerator.device)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     run = Run(config, accelerator, folder, chosen, workers, fresh, console)
     _introduce(run)
-    try:
-        if evaluating:
-            weights, card = read_weights(checkpoint)
-            run.record = record.previous_record(folder, run.record)
-            tested = card.get("checkpoint", checkpoint.name)
-            _test(run, _prepared_model(config, accelerator, weights), tested)
-        else:
-            _train_and_test(run, checkpoint)
-    except BaseException as error:
-        if not evaluating:
+    if evaluating:
+        weights, card = read_weights(checkpoint)
+        run.record = record.evaluated(folder, run.record)
+        _test(run, _prepared_model(config, accelerator, weights), step_name(card["step"]))
+    else:
+        if progress is not None:
+            run.record = record.resumed(folder, run.record, progress.step)
+        try:
+            _train_and_test(run, checkpoint, progress or Progress(config.seed, chosen.train.hash))
+        except BaseException as error:
             run.save(status="failed", error=f"{type(error).__name__}: {error}", finished_at=record.now())
-        raise
+            raise
     _ingest(run)
     accelerator.end_training()
     return run.record
@@ -181,14 +185,10 @@ def _introduce(run: Run) -> None:
         run.say("no --val: no checkpoint is selected, the last one is kept and tested")
 
 
-def _train_and_test(run: Run, checkpoint: Path | None) -> None:
+def _train_and_test(run: Run, checkpoint: Path | None, progress: Progress) -> None:
     config, accelerator, folder = run.config, run.accelerator, run.folder
     train = run.splits.train
-    weights = card = None
-    progress = Progress(seed=config.seed, train_hash=train.hash)
-    if checkpoint is not None:
-        weights, card = read_weights(checkpoint)
-        progress = _continued(run, checkpoint, card)
+    weights = None if checkpoint is None else read_weights(checkpoint)[0]
     card = {
         "format": 1,
         "run_id": folder.name,
@@ -233,10 +233,10 @@ def _train_and_test(run: Run, checkpoint: Path | None) -> None:
     run.save(status="finished", finished_at=record.now())
 
 
-def _continued(run: Run, checkpoint: Path, card: dict) -> Progress:
-    """The progress of a checkpoint, checked against what is to be continued."""
-    config, train = run.config, run.splits.train
-    last = checkpoints(run.folder / "checkpoints")[-1]
+def _continued(config: Config, chosen: splits.Splits, folder: Path, checkpoint: Path) -> Progress:
+    """Where a checkpoint stood, checked against what is to be continued; raises TrainingError where they differ."""
+    train, val = chosen.train, chosen.val
+    last = checkpoints(folder / "checkpoints")[-1]
     if checkpoint.resolve() != last.resolve():
         raise TrainingError(
             f"{checkpoint.name} is not the run's last checkpoint: resume {last}, or move later ones away"
@@ -244,14 +244,14 @@ def _continued(run: Run, checkpoint: Path, card: dict) -> Progress:
     progress = read_progress(checkpoint)
     if progress.train_hash != train.hash:
         raise TrainingError(
-            f"run {run.folder.name} was trained on the split {progress.train_hash[:12]}, and --train is "
+            f"run {folder.name} was trained on the split {progress.train_hash[:12]}, and --train is "
             f"{splits.label(train)}: resume with the split it began with, or start a new run"
         )
-    if config.schedule.name == "cosine" and config.epochs != card["config"]["epochs"]:
+    if config.schedule.name == "cosine" and config.epochs != read_weights(checkpoint)[1]["config"]["epochs"]:
         raise TrainingError(
             "a cosine schedule ends with the last epoch: its number of epochs cannot change on resuming"
         )
-    if progress.best is not None and (run.splits.val is None or run.splits.val.hash != progress.best["split_hash"]):
+    if progress.best is not None and (val is None or val.hash != progress.best["split_hash"]):
         raise TrainingError(
             f"the run selects its checkpoint on {progress.best['split']}@{progress.best['split_hash'][:12]}: resume it "
             "with that --val"

@@ -39,7 +39,6 @@ class Journal:
     def __init__(self, folder: Path, accelerator: Accelerator, step: int, total_steps: int, trace: bool):
         self.accelerator = accelerator
         self.main = accelerator.is_main_process
-        self.total_steps = total_steps
         self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
         self._log = self._trace = self._bar = None
         if self.main:
@@ -60,8 +59,10 @@ class Journal:
         if self.main:
             self.console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
 
-    def report(self, kind: str, step: int, values: dict[str, Any], shown: str) -> None:
-        """Write `values` to the log (and its numbers to the trackers), and `shown` to the terminal."""
+    def report(self, kind: str, step: int, values: dict[str, Any], shown: str, brief: str | None = None) -> None:
+        """Write `values` to the log, its numbers to the trackers, and `shown` to the terminal: or, where that has a
+        progress bar, `brief` beside it.
+        """
         if not self.main:
             return
         self._log.write(json.dumps({"kind": kind, "step": step, "time": round(time.time(), 3), **values}) + "\n")
@@ -69,8 +70,8 @@ class Journal:
         numbers = {f"{kind}/{name}": value for name, value in values.items() if isinstance(value, int | float)}
         self.accelerator.log(numbers, step=step)
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, description=shown)
-        if self._bar is None or kind != "train":
+            self._bar.update(self._task, completed=step, description=brief)
+        if self._bar is None or brief is None:
             self.say(shown)
 
     def trace(self, step: int, epoch: int, ids: list[str]) -> None:

@@ -31,7 +31,7 @@ from training.errors import TrainingError
 from training.inputs import model_inputs
 from training.journal import Journal
 from training.metrics import FIGURES, MetricRow
-from training.rank0 import on_rank0
+from training.rank0 import ToldByRank0, on_rank0
 
 
 def training_sampler(config: Config, split: Split, rank: int, world: int) -> GlobalBatchSampler:
@@ -162,8 +162,10 @@ class Loop:
                 self._save()
 
     def _backward(self, batch: dict, last: bool) -> torch.Tensor:
-        """Gradients of one micro-batch, exchanged between the ranks after the step's last one. Returns its share of the
-        step's loss, on the device (reading it would make the device wait)."""
+        """Gradients of one micro-batch, exchanged between the ranks after the step's last one.
+
+        Returns its share of the step's loss, on the device: reading it would make the device wait.
+        """
         inputs = model_inputs(batch, self.bare, self.accelerator.device, self.config.channels_last)
         with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
             output = in_float32(self.model(inputs))
@@ -184,8 +186,9 @@ class Loop:
     def _report(
         self, journal: Journal, epoch: int, loss: float, rate: float, steps: int, seconds: float, waited: float
     ):
-        if not math.isfinite(loss):
-            raise TrainingError(
+        if not math.isfinite(loss):  # the mean over all ranks: all of them stop here, one tells
+            kind = TrainingError if self.accelerator.is_main_process else ToldByRank0
+            raise kind(
                 f"the loss is {loss} at step {self.progress.step}: lower --optimiser.lr, set --optimiser.clip_norm, or "
                 "train with --precision bf16 or no; the checkpoints so far are kept"
             )
@@ -198,7 +201,8 @@ class Loop:
             f"epoch {epoch + 1}/{self.config.epochs} step {self.progress.step}/{self.total_steps} loss {loss:.4f} "
             f"lr {rate:.2g} {speed:.0f} images/s, {waited / seconds:.0%} of it waiting for data"
         )
-        journal.report("train", self.progress.step, values, shown)
+        brief = f"epoch {epoch + 1}/{self.config.epochs} loss {loss:.4f} {speed:.0f} images/s"
+        journal.report("train", self.progress.step, values, shown, brief)
 
     def _validate(self, epoch: int, journal: Journal) -> None:
         """Score --val and, if it is the best so far, select the checkpoint that is about to be written."""

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.config import Config
+from training.metrics import FIGURES
 from training.splits import Splits
 
 
@@ -64,28 +65,43 @@ def new_record(
     }
 
 
-def previous_record(folder: Path, fresh: dict[str, Any]) -> dict[str, Any]:
-    """The run's run.json, so that an evaluation adds to it; `fresh`, as an evaluation, where there is none."""
+def _previous(folder: Path) -> dict[str, Any] | None:
     path = folder / "run.json"
-    if not path.exists():
-        return {**fresh, "status": "evaluated"}
-    record = json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def evaluated(folder: Path, fresh: dict[str, Any]) -> dict[str, Any]:
+    """The run's record, to which an evaluation adds its splits; `fresh` where the run left none here."""
+    record = _previous(folder)
+    if record is None:
+        return {**fresh, "status": "evaluated", "finished_at": now()}
     known = {(split["role"], split["hash"]) for split in record["splits"]}
     record["splits"] += [split for split in fresh["splits"] if (split["role"], split["hash"]) not in known]
     record["notes"] += [note for note in fresh["notes"] if note not in record["notes"]]
     return record
 
 
+def resumed(folder: Path, fresh: dict[str, Any], step: int) -> dict[str, Any]:
+    """`fresh` with the beginning, the figures and the interruptions that the run's record tells of."""
+    record = _previous(folder)
+    if record is None:
+        return fresh
+    again = [*record.get("resumed", []), {"at": fresh["created_at"], "after_step": step, "world": fresh["world"]}]
+    return {**fresh, "created_at": record["created_at"], "metrics": record["metrics"], "resumed": again}
+
+
 def show(rows: list[dict[str, Any]]) -> None:
-    """Print metric rows as a table on standard output."""
-    table = Table(title="test figures")
-    for column in ("split", "level", "faceless", "videos", "AUC", "EER", "AP", "accuracy"):
-        table.add_column(column, justify="left" if column in ("split", "level", "faceless") else "right")
-    for row in rows:
-        figures = [row[name] for name in ("auc", "eer", "ap", "accuracy")]
-        level = "frame" if row["level"] == "frame" else f"video ({row['aggregation']})"
-        shown = ["-" if value is None else f"{value:.4f}" for value in figures]
-        table.add_row(f"{row['split']}@{row['split_hash'][:12]}", level, row["faceless"], str(row["videos"]), *shown)
-    Console().print(table)
+    """Print metric rows on standard output, a table per split."""
+    console = Console()
+    for name in dict.fromkeys(f"{row['split']}@{row['split_hash'][:12]}, {row['checkpoint']}" for row in rows):
+        table = Table(title=name, title_justify="left")
+        for column in ("level", "faceless", "videos", "AUC", "EER", "AP", "accuracy"):
+            table.add_column(column, justify="left" if column in ("level", "faceless") else "right")
+        for row in rows:
+            if name == f"{row['split']}@{row['split_hash'][:12]}, {row['checkpoint']}":
+                level = "frame" if row["level"] == "frame" else f"video ({row['aggregation']})"
+                shown = ["-" if row[figure] is None else f"{row[figure]:.4f}" for figure in FIGURES]
+                table.add_row(level, row["faceless"], str(row["videos"]), *shown)
+        console.print(table)
     for reason in sorted({row["reason"] for row in rows if row["reason"]}):
-        Console().print(f"- : {reason}", markup=False)
+        console.print(f"-: {reason}", markup=False)

@@ -97,7 +97,8 @@ def _predictions_of_catalog(catalog: Path, run: str | None) -> Iterator[tuple[di
         for key in keys:
             columns = ", ".join(field.name for field in PREDICTION_FIELDS)
             equal = " AND ".join(f"{name} = ?" for name in _NAMES)
-            rows = connection.execute(f"SELECT {columns} FROM predictions WHERE {equal}", list(key)).to_arrow_table()
+            query = f"SELECT {columns} FROM predictions WHERE {equal}"
+            rows = connection.sql(query, params=list(key)).to_arrow_table()
             yield dict(zip(_NAMES, key, strict=True)), rows
 
 

@@ -1,7 +1,7 @@
 """Putting a forged face into a frame: soft masks, colour matching, Poisson and two-band blending.
 
-Images are uint8 or float32 RGB, masks bool or float32 0..1. Every blend leaves what lies outside its mask exactly as it
-was, bit for bit: the manipulation masks that the demo writes are these masks.
+Images are uint8 or float32 RGB, masks bool or float32 0..1. Every blend leaves what lies outside its mask exactly as
+it was, bit for bit: the manipulation masks that the demo writes are these masks.
 """
 
 import cv2
@@ -25,7 +25,7 @@ def compose(frame: np.ndarray, forged: np.ndarray, weight: np.ndarray) -> np.nda
 
 
 def match_colour(image: np.ndarray, like: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Give each channel of `image` the mean and deviation that `like` has within `mask` (Reinhard et al. 2001, in RGB)."""
+    """Give each channel of `image` the mean and deviation of `like` within `mask` (Reinhard et al. 2001, in RGB)."""
     inside = mask.astype(np.uint8)
     own, wanted = (np.hstack(cv2.meanStdDev(part, mask=inside)).T for part in (image, like))  # rows: mean, deviation
     gain = np.clip(wanted[1] / np.maximum(own[1], 1), 0.6, 1.6)
@@ -44,7 +44,7 @@ def match_light(image: np.ndarray, like: np.ndarray, mask: np.ndarray, sigma: fl
 
 
 def poisson(frame: np.ndarray, forged: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Seamless cloning (Perez et al. 2003) of `forged` into `frame` within a bool mask that touches no border; uint8."""
+    """Seamless cloning (Perez et al. 2003) of `forged` into `frame` within a bool mask; uint8."""
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     middle = (left + width // 2, top + height // 2)
     patch = np.clip(np.rint(forged), 0, 255).astype(np.uint8)

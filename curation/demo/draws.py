@@ -1,8 +1,9 @@
 """Random draws that depend on names, never on the order in which things are made.
 
 Every person, motion and scene has a generator of its own, seeded by the SHA-256 of its name, so that one process or
-four, a whole tree or one video of it, give the same pixels. What could become a shortcut if chance were unkind (size of
-the frame, size of the face, exposure, noise) is not drawn but taken in turn from a sequence that fills its range evenly.
+four, a whole tree or one video of it, give the same pixels. What could become a shortcut if chance were unkind (size
+of the frame, size of the face, exposure, noise) is not drawn but taken in turn from a sequence that fills its range
+evenly.
 """
 
 import hashlib

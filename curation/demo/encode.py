@@ -1,7 +1,8 @@
 """Frames become H.264 files, the same way for every label: x264 through PyAV, one thread, so the same bytes each time.
 
-The constant rate factors are those FaceForensics++ names its qualities after (c23, c40). Files are written under another
-name and renamed, so that what bears its name is whole even if the process is killed (not if the power fails).
+The constant rate factors are those FaceForensics++ names its qualities after (c23, c40). Files are written under
+another name and renamed, so that what bears its name is whole even if the process is killed (not if the power
+fails).
 """
 
 import io
@@ -24,7 +25,8 @@ def encode(frames: np.ndarray, crf: int) -> bytes:
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": str(crf), "preset": PRESET}
+        # Without cpu-independent x264's choices depend on the processor and, now and then, on what memory held before.
+        stream.options = {"crf": str(crf), "preset": PRESET, "x264-params": "cpu-independent=1"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
         container.mux(stream.encode())

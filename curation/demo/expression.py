@@ -1,8 +1,8 @@
 """Faces that blink, speak, smile and raise their brows, as a backward map on the canvas.
 
-Lids and lips slide along columns (piecewise linear maps whose knots are the lids, lips, chin and brows), so that an eye
-closes under its skin and teeth are hidden by the lip instead of being squeezed; smile and brows are smooth bumps. The
-same knots, read the other way round, move the landmarks, which therefore are exact in every frame.
+Lids and lips slide along columns (piecewise linear maps whose knots are the lids, lips, chin and brows), so that an
+eye closes under its skin and teeth are hidden by the lip instead of being squeezed; smile and brows are smooth
+bumps. The same knots, read the other way round, move the landmarks, which therefore are exact in every frame.
 """
 
 import numpy as np
@@ -34,8 +34,8 @@ class Expression:
     def backward(self, blink: float, jaw: float, smile: float, brows: float) -> np.ndarray:
         """Where the moved face reads the face at rest, and how dark it is between closed lids and lips.
 
-        Returns float32 [h, w, 3]: dx, dy in canvas pixels and darkness 0..1, at canvas positions origin + STEP * (column,
-        row).
+        Returns float32 [h, w, 3]: dx, dy in canvas pixels and darkness 0..1, at canvas positions
+        origin + STEP * (column, row).
         """
         bumps = self._bumps(smile, brows)
         moved = self._forward_bumps(self.rest, bumps)
@@ -70,7 +70,7 @@ class Expression:
         return points
 
     def _bumps(self, smile: float, brows: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Four smooth moves: centres in the moved face, spreads and shifts, each [4, 2]; a bump's top moves by its shift."""
+        """Four smooth moves: centres in the moved face, spreads and shifts, each [4, 2]; tops move by their shifts."""
         unit = self.eyes_apart
         shifts = np.array([[-0.11, -0.035], [0.11, -0.035]]) * smile, np.array([[0, -0.055]] * 2) * brows
         shift = np.concatenate(shifts) * unit
@@ -87,7 +87,7 @@ class Expression:
         return moved
 
     def _mouth(self, columns: np.ndarray, moved: np.ndarray, jaw: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Knots [8, n] of the mouth's columns at rest and as drawn; drawn upper lip, end of the teeth, lower lip [3, n]."""
+        """Knots [8, n] of the mouth's columns at rest and as drawn; drawn upper lip, end of teeth, lower lip [3, n]."""
 
         def curve(indices):
             return _curve(columns, moved[indices])
@@ -141,7 +141,8 @@ def _curve(columns: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _bump(x: np.ndarray, y: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    a, b = (x - x.dtype.type(centre[0])) / x.dtype.type(spread[0]), (y - y.dtype.type(centre[1])) / y.dtype.type(spread[1])
+    number = x.dtype.type
+    a, b = (x - number(centre[0])) / number(spread[0]), (y - number(centre[1])) / number(spread[1])
     return np.exp(-(a * a + b * b) / 2)
 
 
@@ -160,7 +161,7 @@ def _slide(y: np.ndarray, frm: np.ndarray, to: np.ndarray) -> np.ndarray:
 
 
 def _band(y: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """1 between two curves, falling to 0 within a pixel beyond them; 0 where they are closer than a fifth of a pixel."""
+    """1 between two curves, falling to 0 within a pixel beyond; 0 where they are closer than a fifth of a pixel."""
     top, bottom = top.astype(y.dtype), bottom.astype(y.dtype)
     edge = np.clip((y - top) / 2 + 0.5, 0, 1) * np.clip((bottom - y) / 2 + 0.5, 0, 1)
     return edge * np.clip((bottom - top) / 2 - 0.1, 0, 1)

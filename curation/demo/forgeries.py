@@ -1,9 +1,9 @@
 """The forgeries: a target's footage, a source's footage -> forged frames and the exact masks of what was changed.
 
-Each is a small, honest version of a method that the real datasets contain, and works on the uncompressed target, so that
-real and fake are encoded once, alike. Swaps show the source's face; reenactments keep the target's. All leave the traces
-their models leave: a face synthesised at low resolution, resampled texture, another camera's noise, a blending border.
-Nothing outside the mask is touched. What is given up: temporal flicker and failed detections.
+Each is a small, honest version of a method that the real datasets contain, and works on the uncompressed target, so
+that real and fake are encoded once, alike. Swaps show the source's face; reenactments keep the target's. All leave
+the traces their models leave: a face synthesised at low resolution, resampled texture, another camera's noise, a
+blending border. Nothing outside the mask is touched. What is given up: temporal flicker and failed detections.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ MOUTH = np.r_[3:14, 48:68]  # jaw without its ends, lips
 
 @dataclass(frozen=True)
 class Forgery:
-    """frames uint8 RGB [n, h, w, 3], as many as the target has; masks bool [n, h, w], True where a pixel was changed."""
+    """frames uint8 RGB [n, h, w, 3], as many as the target has; masks bool [n, h, w], True where it was changed."""
 
     frames: np.ndarray
     masks: np.ndarray
@@ -129,7 +129,7 @@ def face2face(target: Footage, source: Footage) -> Forgery:
 
 
 def neural_textures(target: Footage, source: Footage) -> Forgery:
-    """NeuralTextures: only the mouth's region, moved as the source speaks, re-synthesised at half resolution, sharpened."""
+    """NeuralTextures: only the mouth's region, moved as the source speaks, re-synthesised at half size, sharpened."""
     driven = landmarks_of(target.person, transfer(target.motion, source.motion, ("jaw", "smile")), target.shot)
     ring_triangles = triangles_of(_with_ring(target.person.landmarks, target.person.landmarks))
 

@@ -1,8 +1,9 @@
 """Which videos a demo tree holds and what they are called: FaceForensics++, DFD and Celeb-DF v2 in miniature.
 
 Folders and names are those of the published datasets. The pairs are the first official FaceForensics++ pairs of each
-split without known shared footage, and the Celeb-DF test list is made of official lines (Li et al. 2020; there 1 = real,
-0 = fake); behind every name stands a synthetic person. Faces are swapped within a job only, so jobs run in any order.
+split without known shared footage, and the Celeb-DF test list is made of official lines (Li et al. 2020; there 1 =
+real, 0 = fake); behind every name stands a synthetic person. Faces are swapped within a job only, so jobs run in any
+order.
 """
 
 import string
@@ -23,8 +24,8 @@ PAIRS = {
 }
 ACTORS = ("01", "02", "03", "04", "05", "06")
 SCENES = ("podium_speech_happy", "kitchen_pan", "talking_against_wall", "exit_phone_room")
-# Celeb-DF v2, per person: clips outside and on the official test list, each with the people swapped into it. What is on
-# the list is there clip and forgery alike. The first and the last four people form two groups that swap among themselves.
+# Celeb-DF v2, per person: a clip outside and one on the official test list, each with the people swapped into it. What
+# is on the list is there clip and forgery alike. The first and the last four people swap among themselves.
 CELEBRITIES = {
     "id0": ("0002:id1,id3", ""),
     "id1": ("0000:id0,id2", "0007:id0,id3"),
@@ -53,7 +54,7 @@ class Size:
     train: int = 14
     val: int = 3
     test: int = 6
-    frames: int = 36
+    frames: int = 32
     methods: tuple[str, ...] = FFPP_METHODS
     c40_pairs: int = 6
     actors: int = 4
@@ -107,7 +108,7 @@ def plan(size: Size, seed: int = 0) -> list[Job]:
 
 
 def test_list(jobs: Iterable[Job]) -> str:
-    """Content of Celeb-DF's List_of_testing_videos.txt for the videos that are made; no newline at the end, as there."""
+    """Content of Celeb-DF's List_of_testing_videos.txt for the videos made; no newline at the end, as there."""
     listed = {name for i, name in enumerate(YOUTUBE) if i % 2}
     listed |= {f"{who}_{row[1].partition(':')[0]}" for who, row in CELEBRITIES.items() if row[1]}
     names = [

@@ -1,8 +1,8 @@
 """How a person moves in a clip: pose (shift, tilt, turn, nod, zoom) and expression (blink, jaw, smile, brows).
 
-A motion is plain arrays over the frames, kept apart from the person: a forger who transfers an expression combines the
-pose of one motion with the expression of another. Slow movements are sums of sinusoids; blinks last about a quarter of a
-second; speech opens and closes the jaw at three to five syllables a second under a slow envelope.
+A motion is plain arrays over the frames, kept apart from the person: a forger who transfers an expression combines
+the pose of one motion with the expression of another. Slow movements are sums of sinusoids; blinks last about a
+quarter of a second; speech opens and closes the jaw at three to five syllables a second under a slow envelope.
 """
 
 from dataclasses import dataclass, fields, replace

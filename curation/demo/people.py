@@ -1,9 +1,10 @@
 """People: smooth variations in shape and tone of the one photograph.
 
-A person is drawn from a name: proportions of the face and of the hair (a thin-plate warp that moves the landmarks exactly
-where they are asked to go), colours of skin, hair, lips and clothes, skin texture at the canvas' resolution, which the
-photograph itself is too small to have, and sometimes freckles, stubble or a mirrored face. They are cousins of one
-woman, not a population: the demo shows a pipeline, and says nothing about fairness between groups of people.
+A person is drawn from a name: proportions of the face and of the hair (a thin-plate warp that moves the landmarks
+exactly where they are asked to go), colours of skin, hair, lips and clothes, skin texture at the canvas' resolution,
+which the photograph itself is too small to have, and sometimes freckles, stubble or a mirrored face. They are
+cousins of one woman, not a population: the demo shows a pipeline, and says nothing about fairness between groups of
+people.
 """
 
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def _proportions(rest: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _shape_warp(photo: Photograph, landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Backward map of the whole canvas, float32 [H, W, 2]: landmarks as asked, hair fuller or flatter, the edge fixed."""
+    """Backward map of the canvas, float32 [H, W, 2]: landmarks as asked, hair fuller or flatter, the edge fixed."""
     height, width = photo.alpha.shape
     outline = max(cv2.findContours((photo.hair > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0],
                   key=len)[:, 0].astype(np.float64)  # fmt: skip
@@ -143,8 +144,9 @@ def _tones(rgb, skin, hair, clothes, landmarks, rng, darkness: float) -> np.ndar
     image *= 1 + lips * rng.uniform([-0.05, -0.25, -0.2], [0.1, 0.05, 0.05]).astype(np.float32)
 
     light = image.mean(-1, keepdims=True)
-    colour = HAIRS[rng.integers(len(HAIRS))] * rng.uniform(0.9, 1.15)
-    strands = np.minimum(light / light[hair > 0.6].mean(), 1.9) ** rng.uniform(0.45, 0.8) * colour.astype(np.float32)
+    colour = HAIRS[rng.integers(len(HAIRS))] * rng.uniform(0.85, 1.05)
+    colour *= min(1, 0.95 * wanted.mean() / colour.mean())  # hair that outshines the face hides it from HOG detectors
+    strands = np.minimum(light / light[hair > 0.6].mean(), 1.7) ** rng.uniform(0.45, 0.8) * colour.astype(np.float32)
     image += hair[..., None] * (strands - image)
     brows = sum(_soft_polygon(shape, landmarks[b], 2.0) for b in (slice(17, 22), slice(22, 27)))
     image *= 1 - brows * skin[..., None] * rng.uniform(0, 0.45) * np.float32(1.15 - colour / 255)
@@ -172,6 +174,6 @@ def _texture(image, skin, hair, landmarks, rng) -> np.ndarray:
         beard = cv2.GaussianBlur(polygon((height, width), cheeks).astype(np.float32), (0, 0), 9)
         beard *= 1 - cv2.GaussianBlur(polygon((height, width), landmarks[48:60]).astype(np.float32), (0, 0), 3)
         pores -= beard * (rng.uniform(0.12, 0.3) + 0.06 * fine / fine.std())
-    strands = cv2.GaussianBlur(rng.normal(size=(height, width)).astype(np.float32), (0, 0), 1.0, sigmaY=4.0)
+    strands = cv2.GaussianBlur(rng.normal(size=(height, width)).astype(np.float32), (0, 0), 3.5, sigmaY=1.0)
     shine = strands / strands.std() * rng.uniform(0.03, 0.07)
     return image * (1 + skin[..., None] * pores[..., None] + hair[..., None] * shine[..., None])

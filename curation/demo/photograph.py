@@ -1,8 +1,9 @@
 """The one real photograph everything starts from: scikit-image's astronaut, cut out and measured.
 
-The picture (NASA, public domain; it lies inside the scikit-image package, so nothing is downloaded) is enlarged two-fold
-to a *canvas*; its 68 landmarks are found once with dlib, the person is cut from the backdrop and parted into skin, hair
-and clothes with GrabCut. All that follows warps this canvas, so that landmarks of every frame are known exactly.
+The picture (NASA, public domain; it lies inside the scikit-image package, so nothing is downloaded) is enlarged two-
+fold to a *canvas*; its 68 landmarks are found once with dlib, the person is cut from the backdrop and parted into
+skin, hair and clothes with GrabCut. All that follows warps this canvas, so that landmarks of every frame are known
+exactly.
 """
 
 import importlib.util

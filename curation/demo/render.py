@@ -6,7 +6,6 @@ sampled once. Sensor noise is added last. Occlusion by the turning head is given
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -17,7 +16,7 @@ from curation.demo.motion import Motion
 from curation.demo.people import Person
 from curation.demo.scene import PAN, Shot
 
-GRID = 4  # frame pixels between the samples of the coarse map of a frame
+GRID = 4  # a frame's coarse map has one sample in the middle of GRID x GRID pixels; divides every frame size
 _CAVITY = np.array([46, 22, 22], np.float32)  # colour of the hollow of a mouth
 
 
@@ -111,8 +110,8 @@ def _draw(person: Person, expression: Expression, canvas: np.ndarray, motion: Mo
     linear, shift = _camera(person, motion, shot, t)
     inverse = np.linalg.inv(linear).astype(np.float32)
     coarse_x, coarse_y = np.meshgrid(
-        np.arange(-GRID, shot.width + 2 * GRID, GRID, dtype=np.float32) - np.float32(shift[0]),
-        np.arange(-GRID, shot.height + 2 * GRID, GRID, dtype=np.float32) - np.float32(shift[1]),
+        np.arange(-GRID, shot.width + GRID, GRID, dtype=np.float32) + np.float32((GRID - 1) / 2 - shift[0]),
+        np.arange(-GRID, shot.height + GRID, GRID, dtype=np.float32) + np.float32((GRID - 1) / 2 - shift[1]),
     )
     seen_x = inverse[0, 0] * coarse_x + inverse[0, 1] * coarse_y
     seen_y = inverse[1, 0] * coarse_x + inverse[1, 1] * coarse_y
@@ -122,7 +121,8 @@ def _draw(person: Person, expression: Expression, canvas: np.ndarray, motion: Mo
         depth = _depth(x, y, radius)
         x, y = seen_x - turn * depth, seen_y - nod * depth
     coarse = np.dstack([x + centre[0], y + centre[1]]).astype(np.float32)
-    reading = cv2.remap(coarse, *_fine_grid(shot.width, shot.height), cv2.INTER_LINEAR)
+    reading = cv2.resize(coarse, None, fx=GRID, fy=GRID, interpolation=cv2.INTER_LINEAR)
+    reading = reading[GRID : GRID + shot.height, GRID : GRID + shot.width].copy()
 
     moves = expression.backward(*motion.expression()[t])
     size = np.array(moves.shape[1::-1]) * STEP
@@ -143,13 +143,6 @@ def _draw(person: Person, expression: Expression, canvas: np.ndarray, motion: Mo
     shown = drawn[face][hollow][..., :3]
     shown[:] = np.rint(shown + dark * (_CAVITY * np.float32(shot.exposure) - shown))
     return drawn
-
-
-@lru_cache(maxsize=4)
-def _fine_grid(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel of a frame lies in a grid of every GRID-th pixel that begins one step outside."""
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return x / GRID + 1, y / GRID + 1
 
 
 def _over_backdrop(drawn: np.ndarray, shot: Shot, dx: float, dy: float, t: int) -> np.ndarray:

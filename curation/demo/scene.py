@@ -2,8 +2,9 @@
 
 A shot belongs to a target clip, and every forgery of that clip inherits it, so nothing here can tell real from fake.
 Whatever a careless detector could learn (frame size, face size, exposure, noise) is spread evenly over each group of
-clips. Backdrops are procedural: clouds of noise of several colours and roughness, walls with boards, shelves, lamps; before some of them leaves move in
-the wind, which spreads the sizes of the files much wider than any forgery moves them.
+clips. Backdrops are procedural: clouds of noise of several colours and roughness, walls with boards, shelves, lamps;
+before some of them leaves move in the wind, which spreads the sizes of the files much wider than any forgery moves
+them.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Make a demo tree on disk: film, forge, encode, in a few processes, and continue where a killed run stopped.
 
 `demo.json` in the root says what the tree is (size, seed, version of the pixels) and, once it is complete, every file
-with its size; a folder that holds anything else is never written into. Every file is written whole or not at all, and a
-file that is there is not made again.
+with its size; a folder that holds anything else is never written into. Every file is written whole or not at all;
+what is there, with the size it should have, is not made again.
 """
 
 import json
@@ -82,13 +82,18 @@ def make_demo(
     if record is None:
         write(root / RECORD, _json({**parameters, "files": None}))
         record = {"files": None}
-    if record["files"] is not None and _whole(root, record["files"]):
-        return _tree(root, size, seed, jobs, record["files"], made=False)
+    known = record["files"] or {}  # sizes of the files, once a tree was complete
+
+    def is_there(name: str) -> bool:
+        return (root / name).is_file() and (name not in known or (root / name).stat().st_size == known[name])
+
+    if known and all(is_there(name) for name in known):
+        return _tree(root, size, seed, jobs, known, made=False)
     texts = _texts(size, seed, jobs)
     for name, content in texts.items():
         write(root / name, content.encode())
-    _run(root, [job for job in jobs if any(not (root / name).is_file() for name in _files(job))], size, seed,
-         processes, progress)  # fmt: skip
+    undone = [job for job in jobs if not all(is_there(name) for name in _files(job))]
+    _run(root, undone, size, seed, processes, progress)
     names = sorted([name for job in jobs for name in _files(job)] + list(texts))
     files = {name: (root / name).stat().st_size for name in names}
     write(root / RECORD, _json({**parameters, "files": files}))
@@ -177,9 +182,7 @@ def _texts(size: Size, seed: int, jobs: list[Job]) -> dict[str, str]:
     videos, masks = _counts(jobs)
     texts = {f"{FFPP}/splits/{split}.json": json.dumps(chosen, indent=2) for split, chosen in pairs(size).items()}
     texts[f"{CELEB}/List_of_testing_videos.txt"] = test_list(jobs)
-    texts["README.txt"] = README.format(
-        size=size, seed=seed, videos=videos, masks=masks, frames=size.frames, fps=FPS
-    )
+    texts["README.txt"] = README.format(size=size, seed=seed, videos=videos, masks=masks, frames=size.frames, fps=FPS)
     return texts
 
 
@@ -205,10 +208,6 @@ def _read_record(root: Path, parameters: dict) -> dict | None:
         if record.get(name) != wanted:
             raise DemoError(f"{root} holds a demo of another {name} ({record.get(name)}, asked for {wanted}): {advice}")
     return {"files": files}
-
-
-def _whole(root: Path, files: dict[str, int]) -> bool:
-    return all((root / name).is_file() and (root / name).stat().st_size == size for name, size in files.items())
 
 
 def _tree(root: Path, size: Size, seed: int, jobs: list[Job], files: dict[str, int], made: bool) -> DemoTree:

@@ -1,11 +1,12 @@
 """The whole road on synthetic data: the commands a user would type, one after the other, in a folder of their own.
 
-Every step is a process of its own that is printed before it runs, so the demo shows nothing that a user could not do. It
-ends with the detector's AUC in four situations, from the predictions in the catalog. Run again, each step finds its
-work done.
+Every step is a process of its own that is printed before it runs, so the demo shows nothing that a user could not do.
+It ends with the detector's AUC in several situations, from the predictions in the catalog. Run again, each step finds
+its work done.
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -57,10 +58,10 @@ def walk(folder: Path, size: str = "full", overrides: tuple[str, ...] = ()) -> l
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     print("The data of this demo is synthetic: variations of one photograph, forged in small honest ways.")
-    print("Figures reached on it say nothing about real datasets. It shows that the road holds.\n")
+    print("Figures reached on it say nothing about real datasets. It shows that the road holds.\n", flush=True)
     tree = make_demo(folder / "videos", size)
     made = f"{tree.videos} videos and {tree.masks} masks, {tree.bytes / 1e6:.0f} MB, in {folder / 'videos'}"
-    print(f"{'made' if tree.made else 'found'} {made}\n")
+    print(f"{'made' if tree.made else 'found'} {made}\n\n$ cd {folder}", flush=True)
 
     _deepshard(folder, "scan", "faceforensics", str(tree.faceforensics.relative_to(folder)))
     _deepshard(folder, "scan", "dfd", str(tree.faceforensics.relative_to(folder)))
@@ -68,23 +69,34 @@ def walk(folder: Path, size: str = "full", overrides: tuple[str, ...] = ()) -> l
     # dlib has its weights in its package; the default aligner would download some
     _deepshard(folder, "curate", "--recipe", "default", "--aligner", "dlib", "--sampling", SAMPLING)
     _deepshard(folder, "sql", "SELECT dataset, method, label, count(*) AS faces FROM faces GROUP BY ALL ORDER BY ALL")
-    _deepshard(folder, "split", "pin", *SPLITS)
-    finished = folder / "store" / "runs" / RUN / "run.json"
-    if finished.exists() and json.loads(finished.read_text()).get("status") == "finished":
-        print(f"the run {RUN} is finished already; remove {finished.parent} to train again\n")
+    _deepshard(folder, "split", "pin", *(_shipped(split, folder) for split in SPLITS))
+    record = folder / "store" / "runs" / RUN / "run.json"
+    if record.exists() and json.loads(record.read_text())["status"] == "finished":
+        print(f"the run {RUN} is finished; remove {record.parent} to train again\n")
+    elif record.exists():
+        script = _shipped("training/run.py", folder)
+        _run(folder, f"accelerate launch {script}", [*_ACCELERATE, script], "--resume", RUN)
     else:
-        tests = [word for name, _ in SITUATIONS for word in ("--test", name)]
-        train = ["--config", "training/configs/demo.yaml", "--run", RUN, "--train", "f2f_train", "--val", "f2f_val"]
-        _run(folder, "accelerate launch training/run.py", _training(), *train, *tests, *overrides)
+        train = ["--config", _shipped("training/configs/demo.yaml", folder), "--name", RUN]
+        train += ["--train", "f2f_train", "--val", "f2f_val", "--test", *(name for name, _ in SITUATIONS)]
+        script = _shipped("training/run.py", folder)
+        _run(folder, f"accelerate launch {script}", [*_ACCELERATE, script], *train, *overrides)
     _deepshard(folder, "results", "--run", RUN)
     results = _results(folder)
     _print(results, time.monotonic() - started)
     return results
 
 
-def _training() -> list[str]:
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"]
-    return [*launch, "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "training.run"]
+# accelerate's own defaults, said aloud: it warns about each that is not
+_ACCELERATE = [
+    *(sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"),
+    *("--mixed_precision", "no", "--dynamo_backend", "no"),
+]
+
+
+def _shipped(name: str, folder: Path) -> str:
+    """The path, from ``folder``, of a file that comes with deepshard."""
+    return os.path.relpath(Path(__file__).parents[2] / name, folder)
 
 
 def _deepshard(folder: Path, *words: str) -> None:

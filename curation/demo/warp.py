@@ -1,7 +1,7 @@
 """Geometry: thin-plate warps, least-squares fits, and the triangle mesh over a face's landmarks.
 
-Everything maps *backwards* (for each output pixel, where to read), as cv2.remap wants it, so nothing tears or leaves a
-hole. Points are [n, 2] arrays of x (right) and y (down), pixels. The mesh is piecewise affine: fast, exact at the
+Everything maps *backwards* (for each output pixel, where to read), as cv2.remap wants it, so nothing tears or leaves
+a hole. Points are [n, 2] arrays of x (right) and y (down), pixels. The mesh is piecewise affine: fast, exact at the
 landmarks, and kinked along triangle edges, which is a trace honest face swaps of 2016-2019 also have.
 """
 
@@ -68,8 +68,8 @@ def mesh_map(
     """Map for cv2.remap that draws a mesh at points `drawn` with the pixels another image has at points `read`.
 
     shape: (height, width) of the output, whose pixel centres are the integers of `drawn`'s coordinates.
-    Returns the map, float32 [height, width, 2] (outside the mesh: -1, -1), and the covered pixels, bool. A triangle that
-    is flat in the output (closed eye or mouth) is painted with the centre of its original.
+    Returns the map, float32 [height, width, 2] (outside the mesh: -1, -1), and the covered pixels, bool. A triangle
+    that is flat in the output (closed eye or mouth) is painted with the centre of its original.
     """
     height, width = shape
     which = np.full(shape, -1, np.int32)

@@ -233,7 +233,7 @@ def open_fan(
             raise FacesError(
                 f"{file.path} does not fit the network of face_alignment 1.5: install that version, or --aligner dlib"
             ) from error
-        networks.append(model.to(where, dtype=DTYPES[dtype]).eval())
+        networks.append(model.to(where, dtype=DTYPES[dtype]).eval().requires_grad_(False))
         hashes[file.name] = file.sha256
     return FanBackend(networks[0], networks[1], where, DTYPES[dtype], flip, hashes)
 

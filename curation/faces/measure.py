@@ -15,6 +15,7 @@ from curation.faces.align import Crop, inverse, moved
 from curation.faces.backend import Face
 
 _NAN = float("nan")
+_KERNEL = 4  # pixels of the frame that the widest interpolation mixes
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,16 @@ def measure(face: Face | None, crop: Crop, frame_size: tuple[int, int]) -> Measu
 
 
 def _inside(crop: Crop, frame_size: tuple[int, int]) -> np.ndarray:
-    """Which pixels of a crop show the frame: uint8 [size, size], 255 or 0."""
-    limits = [frame_size[1] - 1, frame_size[0] - 1]
+    """Which pixels of a crop show the frame and nothing of the black around it: uint8 [size, size], 255 or 0."""
+    lowest, limits = _KERNEL, [frame_size[1] - 1 - _KERNEL, frame_size[0] - 1 - _KERNEL]
     size = crop.image.shape[0]
     back = inverse(crop.matrix)
     corners = moved([[0, 0], [size - 1, 0], [size - 1, size - 1], [0, size - 1]], back)
-    if (corners >= 0).all() and (corners <= limits).all():
+    if (corners >= lowest).all() and (corners <= limits).all():
         return np.full((size, size), 255, np.uint8)
     x, y = np.meshgrid(np.arange(size), np.arange(size))
     points = moved(np.stack([x.ravel(), y.ravel()], axis=1), back).reshape(size, size, 2)
-    return np.where(np.all((points >= 0) & (points <= limits), axis=2), np.uint8(255), np.uint8(0))
+    return np.where(np.all((points >= lowest) & (points <= limits), axis=2), np.uint8(255), np.uint8(0))
 
 
 # A mean head in millimetres, x to its left (the image's right), y down, z from the camera into it. Widths and the

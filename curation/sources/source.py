@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from curation.sources.error import SourceError, few
 from curation.sources.tree import spell, unspell
 from curation.sources.video import Video, from_table, to_table
-from shards.durable import create, fsync, make_folder, remove, rename, sync_folder, unfinished, write
+from shards import durable
 
 METADATA_KEY = b"deepshard"
 
@@ -140,17 +140,9 @@ def write_source(source: Source, store: str | Path, *, replace: bool = False) ->
     table = to_table(source.videos).replace_schema_metadata({METADATA_KEY: json.dumps(_describe(source)).encode()})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    make_folder(target.parent)
-    temporary = unfinished(target)
-    try:
-        with create(temporary) as file:
-            write(file, sink.getvalue())
-            fsync(file)
-        rename(temporary, target)
-    except BaseException:
-        remove(temporary)
-        raise
-    sync_folder(target.parent)
+    durable.make_folder(target.parent)
+    durable.write_file(target, [sink.getvalue().to_pybytes()])
+    durable.sync_folder(target.parent)
     return target
 
 

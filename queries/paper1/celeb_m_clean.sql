@@ -3,8 +3,8 @@
 -- table: 6, as it should have been measured
 -- reports: nothing; the published figure (80.20 % for MesoNet1) is of celeb_m_as_published.sql
 -- Clips are compared by content, the SHA-256 of their files, and not by name, since v1 and v2 give one name to different
--- clips. A clip that was encoded anew is not recognised; one of v1 that cannot be read is left out. About 38 real clips should remain, so the set is balanced at
--- whatever there is. People are not compared: all of v1 are in v2.
+-- clips. A clip that was encoded anew is not recognised; one of v1 that cannot be read is left out. About 38 real clips
+-- should remain, so the set is balanced at whatever there is. People are not compared: all of v1 are in v2.
 -- Contents are known of videos that a recipe was tried on, so all of v2 must have been curated, with any recipe.
 -- param frames_per_video: 10  (evenly spaced among the frames with a face)
 -- param per_class: 1000  (faces of each label, where there are that many)

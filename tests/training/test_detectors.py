@@ -34,7 +34,7 @@ def batch_of(count, size=256):
 def test_every_detector_file_gives_one_logit_per_face_and_gradients_everywhere(name):
     model = build_detector(name, {})
     assert set(needs(model)) <= {"image"}
-    inputs = model_inputs(batch_of(2), model, torch.device("cpu"))
+    inputs = model_inputs(batch_of(2, size=96), model, torch.device("cpu"))
     output = in_float32(model(inputs))
     assert output.shape == (2,)
     loss = loss_of(model, output, inputs)

@@ -1,5 +1,7 @@
 """Figures from prediction rows: by run, by dataset and method, and alike from the store and from the catalog."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,9 +9,11 @@ import pytest
 from queries.catalog import connect_read
 from queries.ingest import ingest_store
 from shards.schema import PREDICTIONS
+from tests.training.conftest import SIZE
 from training.errors import TrainingError
 from training.metrics import binary_figures
 from training.results import prediction_figures, results
+from training.run import main
 
 
 def predictions(rows, run="run"):
@@ -79,14 +83,15 @@ def test_a_store_without_predictions_says_how_to_get_some(tmp_path):
         results()
 
 
-def test_a_sql_split_is_pinned_before_and_predictions_are_ingested_after_a_run(sets, run, tmp_path):
+def test_a_sql_split_is_pinned_before_and_predictions_are_ingested_after_a_run(sets, config, tmp_path):
     catalog, query = tmp_path / "catalog.duckdb", tmp_path / "two_videos.sql"
+    recipe = {"name": "demo", "hash": sets.store.recipe_hash, "recipe": {"name": "demo", "size": SIZE}}
+    (sets.root / "recipes").mkdir()
+    (sets.root / "recipes" / f"{recipe['hash'][:16]}.json").write_text(json.dumps(recipe))
     ingest_store(catalog, sets.root)
     query.write_text("-- The first two pairs of videos.\nSELECT sample_id FROM faces WHERE video_id NOT LIKE '%/003'\n")
     words = ["--store", str(sets.root), "--train", str(query), "--test", "test", "--name", "from-sql"]
-    from training.run import main
-
-    assert main([*words, "--catalog", str(catalog), "--config", str(tmp_path / "toy.yaml")]) == 0
+    assert main([*words, "--catalog", str(catalog), "--config", str(config)]) == 0
     (manifest,) = (sets.root / "splits").glob("two_videos@*.arrow")
     from_catalog, from_store = results(catalog=catalog, run="from-sql"), results(sets.root, run="from-sql")
     assert from_catalog == from_store

@@ -83,7 +83,7 @@ def test_killed_at_a_random_step_and_resumed_it_is_the_same_run(sets, tmp_path, 
     settings += ["--catalog", str(tmp_path / "none.duckdb"), "--train", "train", "--epochs", "1", "--batch_size", "4"]
     settings += ["--threads", "1", "--deterministic", "--trace", "--log_every", "1", "--checkpoint_every", "1"]
     killed = subprocess.Popen(
-        [sys.executable, "training/run.py", *settings, "--name", "killed", "--workers", "0"],
+        [sys.executable, "training/run.py", *settings, "--name", "killed", "--workers", "1"],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

@@ -1,6 +1,7 @@
 """Whole runs in one process: what they leave behind, what they select, and what they refuse before any work."""
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,10 +10,13 @@ import torch
 
 from shards.schema import PREDICTIONS
 from shards.split import Split
-from tests.training.conftest import SIZE
+from tests import fabricate
+from tests.training.conftest import SIZE, make_sets
 from training.checkpoint import read_weights
 from training.predict import open_scorer, score_images
 from training.results import results
+from training.run import main
+from training.settings import settings
 
 
 def record_of(sets, name):
@@ -56,6 +60,22 @@ def test_a_run_trains_selects_on_val_tests_once_and_writes_it_all_down(sets, run
     # the same figures from the prediction rows alone
     rows = results(sets.root, run="whole")
     assert [{**row, "run_id": None} for row in rows] == [{**row, "run_id": None} for row in record["metrics"]]
+
+
+def test_what_can_be_learnt_is_learnt(config, monkeypatch, tmp_path, capsys):
+    def by_label(sample_id, size):
+        image = fabricate_pixels(sample_id, size)
+        image[..., 0] = 40 if "swapped" in sample_id else 160  # beside random green and blue
+        return image
+
+    fabricate_pixels = fabricate.pixels
+    monkeypatch.setattr(fabricate, "pixels", by_label)
+    make_sets(tmp_path / "store")
+    words = ["--config", config, "--store", tmp_path / "store", "--catalog", tmp_path / "none", "--name", "learns"]
+    words += ["--train", "train", "--val", "val", "--test", "test", "--epochs", "8", "--select", "loss"]
+    assert main([str(word) for word in words]) == 0, capsys.readouterr()
+    frame, *_ = results(tmp_path / "store")
+    assert (frame["auc"], frame["accuracy"], frame["eer"]) == (1.0, 1.0, 0.0)
 
 
 def test_each_epoch_shows_every_training_face_once_in_an_order_of_its_own(sets, run):
@@ -104,21 +124,34 @@ def test_evaluating_a_run_gives_the_scores_it_had_and_adds_to_its_record(sets, r
     assert [row for row in after["metrics"] if row["split"] == "test"] == before["metrics"]
 
 
-def test_another_checkpoint_of_a_run_leaves_the_predictions_of_the_first(sets, run):
-    assert run("--name", "two")[0] == 0
-    kept = record_of(sets, "two")["checkpoint"]["name"]
-    folder = sets.root / "runs" / "two"
-    others = [path.name for path in (folder / "checkpoints").iterdir() if path.name != kept]
-    if not others:  # the last one was the best: take an unselected copy under another step
-        (folder / "checkpoints" / kept).rename(folder / "checkpoints" / "step-00000777")
-        others = ["step-00000777"]
-    code, printed = run(
-        "--evaluate", str(folder / "checkpoints" / others[0]), "--test", "test", config=None, splits=False
-    )
+def test_predictions_of_several_checkpoints_of_a_run_lie_side_by_side(sets, run):
+    assert run("--name", "several")[0] == 0
+    first = record_of(sets, "several")["checkpoint"]["name"]
+    assert run("--resume", "several", "--epochs", "3", config=None, splits=False)[0] == 0
+    second = record_of(sets, "several")["checkpoint"]["name"]
+    last = sets.root / "runs" / "several" / "checkpoints" / "step-00000012"
+    code, printed = run("--evaluate", str(last), "--test", "test", config=None, splits=False)
     assert code == 0, printed
-    (path,) = (folder / "predictions").iterdir()
-    assert set(pq.read_table(path)["checkpoint"].to_pylist()) == {kept, others[0]}
-    assert len(pq.read_table(path)) == 2 * 17
+    (path,) = (sets.root / "runs" / "several" / "predictions").iterdir()
+    checkpoints = {first, second, last.name}
+    assert len(checkpoints) > 1
+    assert set(pq.read_table(path)["checkpoint"].to_pylist()) == checkpoints
+    assert len(pq.read_table(path)) == 17 * len(checkpoints)
+    record = record_of(sets, "several")
+    assert {row["checkpoint"] for row in record["metrics"]} == checkpoints
+    assert [again["after_step"] for again in record["resumed"]] == [8]
+
+
+def test_a_single_file_taken_out_of_its_run_can_be_evaluated_elsewhere(sets, run, tmp_path):
+    assert run("--name", "travels")[0] == 0
+    kept = record_of(sets, "travels")["checkpoint"]["name"]
+    file = tmp_path / "taken.safetensors"
+    shutil.copy(sets.root / "runs" / "travels" / "checkpoints" / kept / "model.safetensors", file)
+    shutil.rmtree(sets.root / "runs" / "travels")
+    code, printed = run("--evaluate", str(file), "--test", "test", config=None, splits=False)
+    assert code == 0, printed
+    record = record_of(sets, "travels")
+    assert (record["status"], record["metrics"][0]["checkpoint"]) == ("evaluated", kept)
 
 
 def test_a_checkpoint_scores_single_images_as_it_scores_a_split(sets, run):
@@ -231,14 +264,15 @@ def test_a_name_is_used_once(sets, run):
 def test_what_a_checkpoint_cannot_do_is_refused(sets, run, words, hint):
     if not (sets.root / "runs" / "base").exists():
         assert run("--name", "base")[0] == 0
+    before = record_of(sets, "base")
     code, printed = run(*words, config=None, splits=False)
     assert code == 2
     assert hint in printed
+    assert record_of(sets, "base") == before
 
 
 def test_the_help_names_every_setting(capsys):
     from training.run import main
-    from training.settings import settings
 
     assert main(["--help"]) == 0
     printed = capsys.readouterr().out

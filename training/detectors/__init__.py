@@ -3,8 +3,8 @@
 Such a file has `build(**options) -> nn.Module`. The module's `forward(batch)` gives logits [B], above 0 = fake (or a
 dict with "logits" and whatever its loss needs). It may have `loss(output, batch) -> scalar`, `initialise()` (called
 once, when training starts from nothing), `needs` (members of a sample: image, mask, landmarks, partner), `one_class`
-(can learn from one class), `input_size` (side in pixels; other sizes are resampled) and `normalise` (mean and std of RGB
-in [0, 1]).
+(can learn from one class), `input_size` (side in pixels; other sizes are resampled) and `normalise` (mean and std of
+RGB in [0, 1]). Whatever is trained must take part in `forward`: only there do several processes exchange gradients.
 """
 
 import difflib

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.faces.align import align, anchors, resize, similarity, template
+from curation.faces.align import align, resize, similarity, template
 from curation.faces.backend import Face
 from curation.faces.hog import open_hog
 from curation.faces.measure import head, measure, pose, turn
@@ -126,8 +126,3 @@ def test_the_template_is_a_frontal_face():
     assert matrix[0, 1] == pytest.approx(0, abs=1e-9)
     landed = nose @ matrix[:, :2].T + matrix[:, 2]
     assert np.abs(landed - template("ibug68", 256)[2]).max() < 4
-
-
-def test_anchors_of_a_projection_are_upright():
-    five = anchors(np.pad(projected("ibug68", 0, 0, 0), ((0, 0), (0, 0))), "ibug68")
-    assert five.shape == (5, 2)

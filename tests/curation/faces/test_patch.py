@@ -7,7 +7,12 @@ from curation.faces.patch import cut, scaled
 
 
 @given(
-    st.integers(20, 90), st.integers(20, 90), st.floats(0.3, 3), st.floats(-20, 110), st.floats(-20, 110), st.floats(8, 80)
+    st.integers(20, 90),
+    st.integers(20, 90),
+    st.floats(0.3, 3),
+    st.floats(-20, 110),
+    st.floats(-20, 110),
+    st.floats(8, 80),
 )
 def test_a_point_goes_into_a_patch_and_back(height, width, scale, x, y, side):
     patch = cut(np.zeros((height, width), np.uint8), np.array([x, y]), side, scale)
