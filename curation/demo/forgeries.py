@@ -90,11 +90,11 @@ def face_shifter(target: Footage, source: Footage) -> Forgery:
     def forge(t: int, window: _Window, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         outline = target.landmarks[t] - window.corner
         points = outline.copy()
-        points[INNER] += 0.7 * (shown[t][INNER] - window.corner - outline[INNER])
+        points[INNER] += 0.8 * (shown[t][INNER] - window.corner - outline[INNER])
         reading, inside = mesh_map(window.shape, points, source.landmarks[chosen[t]], triangles)
         drawn = cv2.remap(source.frames[chosen[t]], reading, None, cv2.INTER_CUBIC)
         size = _eyes_apart(outline)
-        drawn = match_light(match_colour(drawn, frame, inside), frame, inside, 0.22 * size)
+        drawn = match_light(match_colour(drawn, frame, inside), frame, inside, 0.45 * size)
         return _laid_in(frame, drawn, soft_inside(inside, 1.5, 0.25 * size))
 
     return _frame_by_frame(target, forge)

@@ -57,7 +57,7 @@ def make_shot(group: str, index: int, seed: int = 0, pan: bool = False) -> Shot:
         backdrop=make_backdrop(width + 2 * PAN, height + 2 * PAN, rng, spread("busy", 0, 1)),
         light=spread("light", -0.28, 0.28),
         exposure=spread("exposure", 0.84, 1.10),
-        noise=spread("noise", 1.5, 4.2),
+        noise=spread("noise", 1.2, 4.2),
         sway=PAN * 0.8 if pan else rng.uniform(0, 3),
         leaves=34 * leaves * _clouds(width + 2 * PAN, height + 2 * PAN, rng, 0.85) if leaves > 0 else None,
         seed=(seed, group, index),
@@ -80,10 +80,10 @@ def make_backdrop(width: int, height: int, rng: np.random.Generator, busy: float
     base = np.uint8([[[hue, rng.uniform(15, 110), rng.uniform(70, 205)]]])
     colour = cv2.cvtColor(base, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
     other = np.roll(colour, rng.integers(1, 3)) * rng.uniform(0.6, 1.2)
-    rough = 0.35 + 0.45 * busy
+    rough = 0.3 + 0.6 * busy
     blend = 1 / (1 + np.exp(-1.5 * _clouds(width, height, rng, rough)))
     image = colour + (other - colour) * blend[..., None] * 0.8
-    image *= 1 + (0.05 + 0.1 * busy) * _clouds(width, height, rng, rough)[..., None]
+    image *= 1 + (0.03 + 0.2 * busy) * _clouds(width, height, rng, rough)[..., None]
     kind = rng.choice(["plain", "boards", "shelves", "lamps"])
     if kind == "boards":
         period, slant = rng.uniform(18, 60), rng.uniform(-0.3, 0.3)
@@ -107,5 +107,5 @@ def make_backdrop(width: int, height: int, rng: np.random.Generator, busy: float
             tone = rng.uniform([120, 80, 30], [220, 190, 160]).tolist()
             cv2.circle(glow, spot, int(rng.uniform(4, 16)), tone, -1, cv2.LINE_AA)
         image += glow * 0.7
-    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 1.2) + 1.8 * (1 - busy))
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 0.8) + 2.2 * (1 - busy))
     return np.clip(np.rint(image * 0.9), 0, 255).astype(np.uint8)

@@ -1,0 +1,191 @@
+"""Every query that is shipped runs, and is what its head says."""
+
+from pathlib import Path
+
+import pytest
+
+import queries
+from queries import manifest
+from queries.catalog import connect_read
+from queries.check import check
+from queries.errors import SplitError
+from queries.pin import pin
+from queries.split import read_split
+from tests.queries import fabricate
+from tests.queries.conftest import Place
+from tests.queries.fabricate import attempt, video, write_pack
+
+ROOT = Path(queries.__file__).parent
+SHIPPED = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in ROOT.glob("*/*.sql")
+    if path.parent.name not in ("lints", "checks")
+)
+DEMANDED = """ffpp/f2f_train.sql ffpp/f2f_val.sql ffpp/f2f_test.sql ffpp/df_train.sql ffpp/fs_test.sql ffpp/nt_val.sql
+ffpp/fsh_test.sql paper1/fs_i.sql paper1/nt_i.sql celebdf/v2_test.sql paper1/celeb_m_as_published.sql
+paper1/celeb_m_clean.sql""".split()
+TEST_LIST = ["id0_0000", "id0_id1_0000", "id3_0001", "id3_id4_0001", "00001"]
+IN_BOTH = ["id1_0000", "id1_id2_0000", "id2_0001", "id0_0000"]  # clips of v1 that are, byte for byte, clips of v2
+
+
+def dfd_videos():
+    rows = [video("original", f"{actor:02d}__walk", 0, "dfd", target_id=f"dfd:{actor:02d}") for actor in range(1, 5)]
+    for actor in range(1, 5):
+        who = {"target_id": f"dfd:{actor:02d}", "source_id": "dfd:05", "original_video": f"dfd/original/c23/{actor:02d}__walk"}
+        rows.append(video("DeepFakeDetection", f"{actor:02d}_05__walk__ABCDEFGH", 1, "dfd", **who))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """FF++, DFD, Celeb-DF v1 and v2 in miniature; some of v1 lies in v2; two test videos have no face."""
+    place = Place(tmp_path_factory.mktemp("world"))
+    rows = fabricate.ffpp_videos() + dfd_videos()
+    rows += fabricate.celebdf_videos("v1") + fabricate.celebdf_videos("v2", test=TEST_LIST)
+    same = {name: f"{number}" * 64 for number, name in enumerate(IN_BOTH)}
+    faceless = {"ffpp/Face2Face/c23/953_974", "celebdf-v2/Celeb-synthesis/native/id3_id4_0001"}
+    made = []
+    for row in rows:
+        change = {"content": same[row["name"]]} if row["name"] in same else {}
+        made.append(attempt(row, 0 if row["video_id"] in faceless else 32, **change))
+    for number in range(4):
+        write_pack(place.store, f"world-{number:06d}", made[number::4])
+    fabricate.write_recipe(place.store)
+    place.ingest()
+    return place
+
+
+def shipped(place, file, **params):
+    return pin(place.catalog, place.store, ROOT / file, params=params)
+
+
+def picked(place, pinned):
+    """The rows of `faces` that are in a pinned split."""
+    table, _ = manifest.read(pinned.path)
+    with connect_read(place.catalog) as db:
+        db.register("manifest", table.select(["sample_id"]))
+        return db.sql("SELECT f.* FROM faces f JOIN manifest USING (sample_id)").to_arrow_table().to_pylist()
+
+
+def test_the_files_that_people_are_told_of_are_there():
+    assert set(DEMANDED) <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("file", SHIPPED)
+def test_a_shipped_query_says_what_it_is_and_selects_faces(world, file):
+    split = read_split(ROOT / file)
+    assert split.title and split.about or split.origin.get("paper"), "a head says what it is"
+    assert all(param.what for param in split.params.values())
+    pinned = shipped(world, file)
+    assert pinned.rows > 0 and pinned.real > 0 and pinned.fake > 0
+    assert pinned.name == Path(file).stem
+
+
+@pytest.mark.parametrize("file", SHIPPED)
+def test_a_shipped_query_says_clearly_that_it_selects_nothing(place, file):
+    fabricate.make_store(place.store, [video("nobody", "x", 0, "other")], faces=1, packs=1)
+    place.ingest()
+    with pytest.raises(SplitError, match="selects nothing .*Faces of other/nobody/c23 1"):
+        shipped(place, file)
+
+
+@pytest.mark.parametrize("short", ["df", "f2f", "fs", "nt", "fsh"])
+def test_the_official_sides_of_ffpp_share_no_video_footage_or_person(world, short):
+    sides = [shipped(world, f"ffpp/{short}_{side}.sql") for side in ("train", "val", "test")]
+    assert [finding for finding in check(world.catalog, [side.path for side in sides]) if finding.severity != "note"] == []
+    for pinned, split in zip(sides, ("train", "val", "test"), strict=True):
+        rows = picked(world, pinned)
+        assert {row["official_split"] for row in rows} == {split}
+        assert {row["quality"] for row in rows} == {"c23"}
+        assert len({row["method"] for row in rows}) == 2
+
+
+def test_f2f_train_is_balanced_with_up_to_16_frames_of_each_video(world):
+    pinned = shipped(world, "ffpp/f2f_train.sql")
+    assert (pinned.real, pinned.fake) == (128, 128)
+    assert {row["method"] for row in picked(world, pinned)} == {"Face2Face", "original"}
+    fewer = shipped(world, "ffpp/f2f_train.sql", per_class="100", frames_per_video="15")
+    assert (fewer.real, fewer.fake) == (100, 100)
+    assert fewer.params == {"quality": "c23", "frames_per_video": 15, "per_class": 100, "seed": 1}
+    assert shipped(world, "ffpp/f2f_train.sql", per_class="100", seed="2").hash != fewer.hash
+
+
+def test_f2f_test_counts_the_video_without_a_face(world):
+    pinned = shipped(world, "ffpp/f2f_test.sql")
+    assert (pinned.real, pinned.fake, pinned.faceless) == (40, 30, 1)
+    assert "unlisted_faceless" not in {lint.rule for lint in pinned.lints}
+
+
+@pytest.mark.parametrize(("file", "method"), [("paper1/fs_i.sql", "FaceSwap"), ("paper1/nt_i.sql", "NeuralTextures")])
+@pytest.mark.parametrize("params", [{}, {"per_class": "40", "each": "30", "seed": "5"}])
+def test_fs_i_and_nt_i_are_the_people_of_the_training_set_in_frames_it_did_not_draw(world, file, method, params):
+    inner = {key: value for key, value in params.items() if key != "each"}
+    train = picked(world, shipped(world, "ffpp/f2f_train.sql", **inner))
+    people = {row[part] for row in train for part in ("target_id", "source_id", "visible_id")}
+    trained_on = {row["sample_id"] for row in train}
+    rows = picked(world, shipped(world, file, **params))
+    fakes = [row for row in rows if row["label"]]
+    reals = [row for row in rows if not row["label"]]
+    assert len(fakes) == len(reals) == (30 if params else 80)
+    assert {row["method"] for row in fakes} == {method} and {row["method"] for row in reals} == {"original"}
+    assert all({row["target_id"], row["source_id"]} <= people for row in fakes)
+    assert all(row["target_id"] in people for row in reals)
+    assert not {row["sample_id"] for row in reals} & trained_on
+
+
+def test_fs_i_is_not_the_people_of_a_training_set_that_has_fewer(world, tmp_path):
+    """The condition is the training set's people, not the official split: with a smaller set there are fewer of them."""
+    folder = tmp_path / "queries"
+    (folder / "ffpp").mkdir(parents=True)
+    (folder / "paper1").mkdir()
+    text = (ROOT / "ffpp/f2f_train.sql").read_text()
+    (folder / "ffpp/f2f_train.sql").write_text(text.replace("WHERE dataset", "WHERE target_id IN ('ffpp:071', 'ffpp:054') AND dataset"))
+    (folder / "paper1/fs_i.sql").write_text((ROOT / "paper1/fs_i.sql").read_text())
+    rows = picked(world, pin(world.catalog, world.store, folder / "paper1/fs_i.sql", name="few"))
+    assert {row["target_id"] for row in rows} == {"ffpp:071", "ffpp:054"}
+
+
+def test_fs_i_shares_footage_with_the_training_set_and_the_check_says_so(world):
+    train, fs_i = shipped(world, "ffpp/f2f_train.sql"), shipped(world, "paper1/fs_i.sql")
+    rules = {finding.rule for finding in check(world.catalog, [train.path, fs_i.path])}
+    assert {"shared_footage", "shared_videos", "shared_identities"} <= rules
+    assert "shared_faces" not in rules
+
+
+def test_celeb_df_v2_test_is_the_official_list(world):
+    pinned = shipped(world, "celebdf/v2_test.sql")
+    assert {row["name"] for row in picked(world, pinned)} == set(TEST_LIST) - {"id3_id4_0001"}
+    assert pinned.faceless == 1
+    assert {row["name"] for row in picked(world, shipped(world, "celebdf/v2_train.sql"))}.isdisjoint(TEST_LIST)
+
+
+def test_celeb_m_clean_is_v1_without_the_files_of_v2s_training_side(world):
+    published = shipped(world, "paper1/celeb_m_as_published.sql")
+    clean = shipped(world, "paper1/celeb_m_clean.sql")
+    names = {row["name"] for row in picked(world, clean)}
+    assert names.isdisjoint({"id1_0000", "id1_id2_0000", "id2_0001"})
+    assert "id0_0000" in names, "it is on v2's test list, so no detector was trained on it"
+    assert "id3_0000" in names, "its name is in v2, its content is not"
+    assert clean.real == clean.fake < published.real == published.fake
+    train = shipped(world, "celebdf/v2_train.sql")
+    rules = {
+        which: {finding.rule: finding.count for finding in check(world.catalog, [train.path, pinned.path])}
+        for which, pinned in (("published", published), ("clean", clean))
+    }
+    assert rules["published"]["shared_content"] == 3
+    assert "shared_content" not in rules["clean"]
+
+
+def test_celeb_m_clean_refuses_to_guess_where_contents_are_not_known(place):
+    v1, v2 = fabricate.celebdf_videos("v1"), fabricate.celebdf_videos("v2", test=TEST_LIST)
+    write_pack(place.store, "p-000000", [attempt(row, 4) for row in v1])
+    fabricate.write_recipe(place.store)
+    place.ingest()
+    with pytest.raises(SplitError, match="no training clip of celebdf-v2 to compare with"):
+        shipped(place, "paper1/celeb_m_clean.sql")
+    fabricate.write_scan(place.store, v2, "celebdf-v2")
+    place.ingest()
+    untried = sum(row["official_split"] == "train" for row in v2)
+    with pytest.raises(SplitError, match=f"the content of {untried} training clips .*--param unread={untried}"):
+        shipped(place, "paper1/celeb_m_clean.sql")
+    assert shipped(place, "paper1/celeb_m_clean.sql", unread=str(untried)).rows > 0
