@@ -112,7 +112,7 @@ def split_pin(args: argparse.Namespace) -> int:
     """Run a split's query once and freeze the answer."""
     from queries.pin import pin
 
-    for file in args.files:
+    for file in map(_split_file, args.files):
         pinned = pin(args.catalog, args.store, file, name=args.name, params=_pairs(args.param), strict=args.strict)
         faceless = f", {pinned.faceless:,} videos without a face" if pinned.faceless else ""
         print(
@@ -221,6 +221,21 @@ def catalog(args: argparse.Namespace) -> int:
             _table(title, columns, [[_cell(row[column]) for column in columns] for row in rows])
     print(", ".join(f"{count:,} {name}" for name, count in facts["counts"].items()))
     return 0
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Compare every shard with its sidecar: structure, and the checksum of every member."""
+    from shards.verify import verify_store
+
+    folder = args.store / "shards"
+    if not folder.is_dir():
+        raise _usage(f"there is no folder {folder}: name the store with --store, or run `deepshard curate` first")
+    found = verify_store(folder, data=not args.quick)
+    for finding in found:
+        print(f"{finding.shard}: {finding.message}")
+    if not found:
+        print(f"{len(list(folder.glob('*.tar'))):,} shards are as they were written")
+    return 1 if found else 0
 
 
 def results(args: argparse.Namespace) -> int:
@@ -332,20 +347,43 @@ class _Progress:
             self._bar.stop()
 
 
+def _split_file(word: str) -> Path:
+    """A .sql file by its path, or a shipped split by its name. Raises UsageError, listing them."""
+    import queries.pin
+
+    if word.endswith(".sql"):
+        return Path(word)
+    folder = Path(queries.pin.__file__).parent
+    files = (file.relative_to(folder).with_suffix("") for file in folder.glob("*/*.sql"))
+    shipped = sorted(str(file) for file in files if file.parent.name not in ("lints", "checks"))
+    if word not in shipped:
+        raise _usage(f"{word!r} is neither a .sql file nor a shipped split: {', '.join(shipped)}")
+    return folder / f"{word}.sql"
+
+
 def _table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> None:
-    """Prints a table; the last ``numbers`` columns are set flush right. Piped, its width is not cut to a screen's."""
+    """Prints a table; the last ``numbers`` columns are set flush right. What a screen has no room for is printed as one
+    block of lines per row; piped, a table is as wide as it must be."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    needed = sum(widths) + 3 * len(widths)
+    if sys.stdout.isatty() and len(columns) * 12 > Console().width and needed > Console().width:
+        indent = max(map(len, columns)) + 2
+        for row in rows:
+            print(*(f"{column:<{indent}}{cell}" for column, cell in zip(columns, row, strict=True)), "", sep="\n")
+        return
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
     for place, column in enumerate(columns):
         right = place >= len(columns) - numbers
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))  # Text: a name with [brackets] is no markup
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+        table.add_row(*(Text(cell) for cell in row))  # Text: a name with [brackets] is no markup
+    Console(width=None if sys.stdout.isatty() else max(160, needed)).print(table)
 
 
 def _cell(value: Any) -> str:
@@ -443,6 +481,9 @@ def _parser() -> argparse.ArgumentParser:
     command = add("catalog", catalog)
     command.add_argument("what", nargs="?", choices=["summary", "rebuild"], default="summary")
     command.add_argument("--json", action="store_true")
+
+    command = add("verify", verify)
+    command.add_argument("--quick", action="store_true", help="structure only: names, places and sizes, no checksums")
 
     splits = commands.add_parser("split", help="pin, list, show, compare and check splits")
     splits = splits.add_subparsers(required=True, metavar="command")

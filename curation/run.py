@@ -140,19 +140,14 @@ def start_worker(recipe: Recipe, device: str | None) -> Work:
     """Runs in the worker: loads the models once and returns what does one video."""
     import cv2
 
-    from curation.faces.backend import FaceBackend, open_backend
+    from curation.faces.backend import open_backend
 
     cv2.setNumThreads(1)
-    backends: dict[bool, FaceBackend] = {}
+    backend = open_backend(recipe.aligner, device)
 
     def work(task: Task, beat: Callable[[], None]) -> tuple[str, Any]:
-        if task.thorough not in backends:
-            options = (
-                {"thorough": True} if task.thorough and recipe.aligner == "dlib" else {}
-            )  # the other one always is
-            backends[task.thorough] = open_backend(recipe.aligner, device, **options)
         try:
-            return "attempt", curate_video(task, recipe, backends[task.thorough], beat)
+            return "attempt", curate_video(task, recipe, backend, beat)
         except SourceGone as error:
             return "stop", str(error)
         except OSError as error:

@@ -150,7 +150,7 @@ def _visit(
     for indices in Sampling.parse(recipe.sampling).rounds(there, lambda: visit.with_face):
         visit.wanted.extend(indices)
         if backend is not None:
-            backend.reset()
+            backend.reset(task.thorough)
         masks = _masks(mask_clip, indices)
         for chunk in _chunks(_frames(clip, indices, visit), backend.batch if backend else 1):
             intact = []
@@ -222,7 +222,7 @@ def _mask_of(frame: Frame, masks: Iterator[Frame], mask_clip: Clip, visit: _Visi
     if mask is None or mask.index != frame.index:
         visit.missing[frame.index] = "the mask video has no such frame"
         return None
-    gray = mask.rgb.max(axis=2)
+    gray = cv2.cvtColor(mask.rgb, cv2.COLOR_RGB2GRAY)
     height, width = frame.rgb.shape[:2]
     if gray.shape != (height, width):
         if abs(gray.shape[0] / gray.shape[1] - height / width) > 0.02 * height / width:
@@ -298,7 +298,8 @@ def _write_samples(
     for position, index in enumerate(indices):
         picked = sorted(chosen[position], key=lambda face: numbers[position][face])
         if visit.seen[index] and not picked:
-            visit.missing[index] = "a face was found, but not the chosen one"
+            nobody, other = "the mask covers none of the faces found", "a face was found, but not the chosen one"
+            visit.missing[index] = other if any(chosen) else nobody
         for pick in picked:
             kept = visit.seen[index][pick]
             scratch.seek(kept.place)
@@ -374,8 +375,8 @@ _JSON_VIDEO = (
 def _json(row: dict[str, Any], kept: _Kept, frame_size: tuple[int, int], task: Task, mask: np.ndarray | None) -> bytes:
     """The sample's JSON member: the same fields for every sample.
 
-    Text that is not known is empty, an unknown time -1: `datasets` infers a column's type from the first few samples and
-    stops at the first value after nulls. Landmarks and pose are null in shards of faces that came already cropped.
+    Text that is not known is empty, an unknown time -1: `datasets` infers a column's type from the first few samples
+    and stops at the first value after nulls. Landmarks and pose are null in shards of faces that came already cropped.
     """
     landmarks = kept.crop.landmarks
     facts = {name: "" if task.video[name] is None else task.video[name] for name in _JSON_VIDEO}
@@ -413,7 +414,7 @@ def _outcome(visit: _Visit, faces: int) -> dict[str, Any]:
     }
     if not faces:
         other = sorted({reason for reason in visit.missing.values() if reason != "no face found"})
-        said = [f"no face in the {read} frames read"] if read else []
+        said = [f"no face in the {read} frames read"] if read and not visit.with_face else []
         outcome["reason"] = "; ".join(said + other[:3]) or "the clip has no frame"
     return outcome
 

@@ -157,7 +157,7 @@ def _serve(pipe, beat, start: Callable[..., Work], arguments: tuple) -> None:
     while True:
         try:
             task = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return  # the parent is gone
         alive()
         try:

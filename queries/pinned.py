@@ -97,7 +97,7 @@ def find_pinned(store: str | Path, ref: str | Path) -> Path:
         return fitting[0]
     if fitting:
         raise PinnedError(f"{ref} was pinned {len(fitting)} times, say which: {', '.join(path.stem for path in fitting)}")
-    near = difflib.get_close_matches(str(ref), [path.stem for path in files], n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name, sorted({path.stem.partition("@")[0] for path in files}), n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {len(files)} in {Path(store) / 'splits'}"
     raise PinnedError(f"there is no pinned split {ref}: {hint}")
 

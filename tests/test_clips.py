@@ -170,7 +170,7 @@ def test_every_face_stands_upright_in_its_crop_and_rotated_clips_in_their_frames
 
 def test_two_processes_train_on_real_faces_and_see_the_samples_of_one(folder):
     (folder / "small.yaml").write_text(
-        "detector: {name: mesonet4}\nepochs: 1\nbatch_size: 16\nworkers: 1\ntracker: none\ntrace: true\nselect: frame_auc\n"
+        "detector: {name: mesonet4}\nepochs: 1\nbatch_size: 16\nworkers: 1\ntracker: none\ntrace: true\n"
     )
     pinned = deepshard(folder, "split", "pin", "train.sql", "test.sql")
     assert "2 videos without a face" in pinned or "3 videos without a face" in pinned

@@ -72,13 +72,17 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Clip:
-    """A person filmed once. `group` and the two numbers decide person and shot; `name` decides the motion."""
+    """A person filmed once. `group` and the two numbers decide person and shot; `name` decides the motion.
+
+    conditions: see scene.make_shot; clips that are never forged are filmed under the conditions of those that are.
+    """
 
     group: str
     name: str
     person: int
     shot: int
     pan: bool = False
+    conditions: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,6 @@ def _celeb_jobs(size: Size) -> list[Job]:
                 job.append(Video(path, clip, "native", "Celeb-synthesis", clips[source][0]))
         if job:
             jobs.append(job)
-    faces = [Clip("youtube", name, i, i) for i, name in enumerate(YOUTUBE[: size.youtube])]
+    faces = [Clip("youtube", name, i, 2 * i, conditions="celeb") for i, name in enumerate(YOUTUBE[: size.youtube])]
     jobs.append([Video(f"{CELEB}/YouTube-real/{clip.name}.mp4", clip, "native") for clip in faces])
     return jobs

@@ -39,12 +39,15 @@ class Shot:
     seed: tuple
 
 
-def make_shot(group: str, index: int, seed: int = 0, pan: bool = False) -> Shot:
-    """Shot number `index` of a group of clips (a dataset's targets)."""
+def make_shot(group: str, index: int, seed: int = 0, pan: bool = False, conditions: str = "") -> Shot:
+    """Shot number `index` of a group of clips (a dataset's targets).
+
+    conditions: the group in whose even spread of sizes, light and noise this shot takes its place, if not its own.
+    """
     rng = generator("shot", seed, group, index)
 
     def spread(what: str, low: float, high: float) -> float:
-        return low + (high - low) * evenly(index, what, seed, group)
+        return low + (high - low) * evenly(index, what, seed, conditions or group)
 
     width, height = FRAME_SIZES[int(spread("frame", 0, len(FRAME_SIZES)))]
     tall = height / 256

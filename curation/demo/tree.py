@@ -104,7 +104,7 @@ def make_clip(photo: Photograph, clip: Clip, frames: int, seed: int = 0) -> Foot
     """Film one clip of a plan, uncompressed."""
     person = make_person(photo, clip.group, clip.person, seed)
     motion = make_motion(frames, FPS, seed, clip.group, clip.name)
-    return film(person, motion, make_shot(clip.group, clip.shot, seed, clip.pan))
+    return film(person, motion, make_shot(clip.group, clip.shot, seed, clip.pan, clip.conditions))
 
 
 def _make_job(root: Path, job: Job, photo: Photograph, frames: int, seed: int) -> None:

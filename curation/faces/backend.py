@@ -66,8 +66,12 @@ class FaceBackend(Protocol):
         """Faces per frame, largest first. frames: uint8 RGB [H, W, 3], of one video, in increasing time order."""
         ...
 
-    def reset(self) -> None:
-        """Forgets the faces of the video before."""
+    def reset(self, thorough: bool = False) -> None:
+        """Forgets the faces of the video before.
+
+        thorough: the next video needs every face, because all are kept or a mask says which; otherwise the largest is
+        enough, and a backend may save the search for smaller ones.
+        """
         ...
 
 

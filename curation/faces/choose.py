@@ -22,9 +22,10 @@ def choose(
 
     numbers: track numbers in the shape of found (see ``track.tracks``). faces: "one" or "all". overlaps: in the shape
     of found, the share (0 to 1) of each face's box that the manipulation mask covers; None where there is no mask.
-    With "one" and a mask, the track whose boxes it covers most, measured in pixels; if it covers no face (by more
-    than a twentieth of its boxes), and without a mask, the track with the largest sum of box areas. Ties go to the
-    longer track, then to the one that began first. Raises FacesError for another ``faces``.
+    With "one" and a mask, the track whose boxes it covers most, measured in pixels, and none if it covers no face (by
+    more than a twentieth of its boxes): another face under the label fake would be a wrong one. Without a mask, the
+    track with the largest sum of box areas. Ties go to the longer track, then to the one that began first. Raises
+    FacesError for another ``faces``.
     """
     if faces == "all":
         return [list(range(len(there))) for there in found]
@@ -41,7 +42,10 @@ def choose(
             frames[number] = frames.get(number, 0) + 1
     if not area:
         return [[] for _ in found]
-    manipulated = {number: covered[number] for number in area if covered[number] > COVERED * area[number]}
-    worth = manipulated or area
+    worth = area
+    if overlaps is not None:
+        worth = {number: covered[number] for number in area if covered[number] > COVERED * area[number]}
+        if not worth:
+            return [[] for _ in found]
     best = max(worth, key=lambda number: (worth[number], frames[number], -number))
     return [[place for place, number in enumerate(names) if number == best] for names in numbers]

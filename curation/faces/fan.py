@@ -79,8 +79,8 @@ class FanBackend:
     def weights(self) -> dict[str, str]:
         return dict(self._hashes)
 
-    def reset(self) -> None:
-        """Nothing to forget: frames are searched one by one."""
+    def reset(self, thorough: bool = False) -> None:
+        """Nothing to forget: every frame is searched in full, whatever is asked for."""
 
     @torch.inference_mode()
     def find(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:

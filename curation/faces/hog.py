@@ -83,12 +83,11 @@ class HogBackend:
     name = "dlib"
     batch = 8
 
-    def __init__(self, predictor: Path, scheme: str, thorough: bool):
+    def __init__(self, predictor: Path, scheme: str):
         self.scheme = scheme
         self._file = predictor
         self._detector = dlib.get_frontal_face_detector()
         self._predictor = dlib.shape_predictor(str(predictor))
-        self._thorough = thorough
         self.reset()
 
     def weights(self) -> dict[str, str]:
@@ -98,7 +97,13 @@ class HogBackend:
     def _hash(self) -> str:
         return hashlib.sha256(self._file.read_bytes()).hexdigest()
 
-    def reset(self) -> None:
+    def reset(self, thorough: bool = False) -> None:
+        """Forgets the video before; see ``FaceBackend.reset``.
+
+        thorough: search for faces down to half the size of the one that is followed and to a smaller one in large
+        frames, finely from the beginning, and four times as often.
+        """
+        self._thorough = thorough
         self._shape: tuple[int, int] | None = None  # height, width
         self._coverage: Coverage | None = None  # None: nothing was searched yet
         self._known: list[_Seen] = []  # where the faces were at the end of the last batch
@@ -117,7 +122,7 @@ class HogBackend:
         while len(faces) < len(frames):
             shape = frames[len(faces)].shape[:2]
             if shape != self._shape:
-                self.reset()
+                self.reset(self._thorough)
                 self._shape = shape
             grays: list[np.ndarray] = []
             for frame in frames[len(faces) :]:
@@ -139,22 +144,21 @@ class HogBackend:
         self._unsearched += len(grays)
         self._credit = min(self._credit + len(grays) / 4, 2.0)
         tried: set[int] = set()
-        full = self._unsearched > (self.batch if self._thorough or gaps(found, tried) else EVERY)
-        while full or (gaps(found, tried) and self._credit >= 1):
-            first, end = max(gaps(found, tried), key=lambda gap: gap[1] - gap[0], default=(0, len(grays)))
-            middle = (first + end) // 2
-            tried.add(middle)
-            fresh = self._search(grays[middle], found[middle], full)
-            if full:
-                self._unsearched = len(grays) - middle
-                full = False
+        due = self._due(found)
+        while due or (gaps(found, tried) and self._credit >= 1):
+            if full := bool(due):
+                index = due.pop(0)
+                self._unsearched = len(grays) - index
             else:
+                index = middle(gaps(found, tried))
                 self._credit -= 1
+            tried.add(index)
+            fresh = self._search(grays[index], found[index], full)
             for one in fresh:
-                self._read(grays[middle], one)
-            found[middle] += fresh
-            self._sweep(grays, found, range(middle - 1, -1, -1), fresh)
-            last += self._sweep(grays, found, range(middle + 1, len(grays)), fresh)
+                self._read(grays[index], one)
+            found[index] += fresh
+            self._sweep(grays, found, range(index - 1, -1, -1), fresh)
+            last += self._sweep(grays, found, range(index + 1, len(grays)), fresh)
         self._known = distinct([one for one in last if one.misses <= PATIENCE])
         for seen in found:
             self._faceless += 1
@@ -163,6 +167,15 @@ class HogBackend:
             elif self._faceless > EVERY:
                 self._side = None
         return found
+
+    def _due(self, found: list[list[_Seen]]) -> list[int]:
+        """The frames of a batch to search in full."""
+        empty = gaps(found, set())
+        if self._unsearched <= (self.batch if self._thorough or empty else EVERY):
+            return []
+        if self._thorough:
+            return sorted({len(found) // 4, 3 * len(found) // 4})
+        return [middle(empty or [(0, len(found))])]
 
     def _sweep(
         self, grays: list[np.ndarray], found: list[list[_Seen]], order: Iterable[int], known: list[_Seen]
@@ -302,12 +315,17 @@ def gaps(found: list[list[_Seen]], tried: set[int]) -> list[tuple[int, int]]:
     return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
-def open_hog(scheme: str = "ibug68", thorough: bool = False) -> HogBackend:
+def middle(runs: list[tuple[int, int]]) -> int:
+    """The frame in the middle of the longest run."""
+    first, end = max(runs, key=lambda run: run[1] - run[0])
+    return (first + end) // 2
+
+
+def open_hog(scheme: str = "ibug68") -> HogBackend:
     """The dlib backend; its files are found without importing face_recognition_models (which needs an old setuptools).
 
-    scheme: "ibug68" (68 points; research use) or "dlib5" (5 points; public domain). thorough: also search for faces
-    down to half the size of the one that is followed, and twice as often; for recipes that keep every face, or that
-    choose by a mask. Raises FacesError if the scheme is unknown or a file is missing.
+    scheme: "ibug68" (68 points; research use) or "dlib5" (5 points; public domain). Raises FacesError if the scheme is
+    unknown or a file is missing.
     """
     if scheme not in PREDICTORS:
         raise FacesError(f"dlib has no landmarks {scheme!r}: take one of {', '.join(PREDICTORS)}")
@@ -317,4 +335,4 @@ def open_hog(scheme: str = "ibug68", thorough: bool = False) -> HogBackend:
     path = Path(spec.submodule_search_locations[0]) / "models" / PREDICTORS[scheme]
     if not path.is_file():
         raise FacesError(f"{path} is missing: pip install --force-reinstall face_recognition_models")
-    return HogBackend(path, scheme, thorough)
+    return HogBackend(path, scheme)

@@ -1,4 +1,4 @@
-"""Clips with a real face in them: the photograph of scikit-image, moved about; for tests of the whole road of a video."""
+"""Clips with a real face in them, the photograph of scikit-image, moved about: for tests of the whole road."""
 
 from functools import cache
 from pathlib import Path

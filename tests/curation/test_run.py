@@ -25,6 +25,8 @@ from tests.curation.people import encode, portrait, scene, walking
 
 RECIPE = Recipe("test", sampling="evenly 6", aligner="dlib", margin=0.1, size=128)
 
+COUNTS = {"done": 4, "no_face": 2, "failed": 2}
+
 DESCRIPTION = """
 dataset: small
 licence: test
@@ -57,7 +59,12 @@ def videos(tmp_path_factory) -> Path:
     mask[120:360, 390:630] = 255
     encode(root / "masks" / "pair.mp4", [mask] * 6)
     encode(root / "fake" / "short mask.mp4", walking(8))
-    encode(root / "masks" / "short mask.mp4", [mask[::2, ::2]] * 3)
+    encode(root / "masks" / "short mask.mp4", [mask[::2, ::-2]] * 3)
+    # a mask that lies where no face is: whoever is in the picture, it is not the forged one
+    encode(root / "fake" / "other mask.mp4", [scene([(0, 20, 190)]) for _ in range(6)])
+    corner = np.zeros((240, 320, 3), np.uint8)
+    corner[200:, 280:] = 255
+    encode(root / "masks" / "other mask.mp4", [corner] * 6)
     (root / "small.yaml").write_text(DESCRIPTION)
     return root
 
@@ -73,8 +80,8 @@ def scan(videos: Path, place: Path) -> tuple[Path, Path]:
 def curated(videos, tmp_path_factory) -> tuple[Path, Path]:
     catalog, store = scan(videos, tmp_path_factory.mktemp("curated"))
     report = curate(catalog, store, RECIPE, workers=2)
-    assert report.videos == 7
-    assert report.counts == {"done": 4, "no_face": 1, "failed": 2}
+    assert report.videos == 8
+    assert report.counts == COUNTS
     return catalog, store
 
 
@@ -98,7 +105,7 @@ def tars(store: Path) -> dict[str, bytes]:
 def test_every_video_has_a_row_and_whatever_gave_no_face_a_reason(curated):
     catalog, _ = curated
     rows = {row["name"].split("/")[-1]: row for row in ask(catalog, "FROM current_attempts")}
-    assert set(rows) == {"one", "two", "no face", "broken", "empty", "pair", "short mask"}
+    assert set(rows) == {"one", "two", "no face", "broken", "empty", "pair", "short mask", "other mask"}
     assert rows["one"]["faces"] == rows["two"]["faces"] == 6
     assert rows["one"]["status"] == "done"
     assert rows["one"]["decoder"].startswith("decord ")
@@ -106,6 +113,7 @@ def test_every_video_has_a_row_and_whatever_gave_no_face_a_reason(curated):
     assert rows["broken"]["status"] == rows["empty"]["status"] == "failed"
     assert "cannot be opened" in rows["broken"]["reason"]
     assert "empty" in rows["empty"]["reason"]
+    assert rows["other mask"]["reason"] == "the mask covers none of the faces found"
     assert {missing["reason"] for missing in rows["short mask"]["missing"]} == {"the mask video has no such frame"}
     assert rows["short mask"]["frames_wanted"] == rows["short mask"]["faces"] + len(rows["short mask"]["missing"])
 
@@ -233,7 +241,7 @@ def test_a_source_that_vanished_stops_the_run_and_fails_no_video(videos, tmp_pat
     with pytest.raises(CurationError, match="Mount or restore"):
         curate(catalog, store, RECIPE)
     (tmp_path / "gone").rename(moved)
-    assert curate(catalog, store, RECIPE).counts == {"done": 4, "no_face": 1, "failed": 2}
+    assert curate(catalog, store, RECIPE).counts == COUNTS
 
 
 def test_integrity_keeps_concealed_frames_out_and_names_them(tmp_path):

@@ -10,8 +10,8 @@ from tests.queries import fabricate
 
 SPLIT = """-- Swaps and originals
 -- param n: 2  (frames)
-WITH some AS (SELECT * FROM faces WHERE method IN ('FaceSwap', 'original') AND official_split = 'train')
-SELECT sample_id FROM frames_per_video(some, n := $n)
+WITH swaps AS (SELECT * FROM faces WHERE method IN ('FaceSwap', 'original') AND official_split = 'train')
+SELECT sample_id FROM frames_per_video(swaps, n := $n)
 """
 
 
@@ -52,7 +52,7 @@ def test_a_split_is_found_by_name_hash_or_path(made):
 def test_an_ambiguous_or_unknown_name_says_what_there_is(made):
     with pytest.raises(PinnedError, match=f"swaps was pinned 2 times, say which: .*swaps@{made.two.hash[:12]}"):
         pins.find_pinned(made.store, "swaps")
-    with pytest.raises(PinnedError, match="no pinned split othr: did you mean other@"):
+    with pytest.raises(PinnedError, match="no pinned split othr: did you mean other"):
         pins.find_pinned(made.store, "othr")
     with pytest.raises(PinnedError, match="there are 3 in"):
         pins.find_pinned(made.store, "zzzzzzzzzzzz")

@@ -36,9 +36,9 @@ def test_the_face_that_the_mask_covers_most_wins_over_one_it_touches():
     assert choose([[SMALL, BIG]], [[0, 1]], overlaps=[[0.9, 0.1]]) == [[0]]
 
 
-def test_a_mask_that_covers_no_face_decides_nothing():
-    assert choose([[SMALL, BIG]], [[0, 1]], overlaps=[[0.04, 0.0]]) == [[1]]
-    assert choose([[SMALL, BIG]], [[0, 1]], overlaps=[[0.0, 0.0]]) == [[1]]
+def test_a_mask_that_covers_no_face_means_none_of_them():
+    assert choose([[SMALL, BIG]], [[0, 1]], overlaps=[[0.04, 0.0]]) == [[]]
+    assert choose([[SMALL, BIG]], [[0, 1]], overlaps=[[0.0, 0.0]]) == [[]]
 
 
 def test_ties_go_to_the_longer_track_then_to_the_first():

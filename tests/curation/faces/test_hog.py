@@ -114,9 +114,12 @@ def test_a_second_larger_face_is_found_beside_a_known_one(backend):
     assert all(faces[0].size > faces[1].size for faces in found[16:])
 
 
-def test_a_thorough_search_finds_the_smaller_faces_at_once():
+def test_a_thorough_search_finds_the_smaller_faces_at_once(backend):
     frames = [picture(480, 640, [(160, 240, 120), (470, 240, 66)], "gravel") for _ in range(8)]
-    assert all(len(faces) == 2 for faces in open_hog(thorough=True).find(frames))
+    backend.reset(thorough=True)
+    assert all(len(faces) == 2 for faces in backend.find(frames))
+    backend.find([np.zeros((96, 96, 3), np.uint8)])  # frames of another size start afresh, but as thoroughly
+    assert all(len(faces) == 2 for faces in backend.find(frames))
 
 
 def test_after_a_cut_the_other_face_is_found(backend):
