@@ -18,7 +18,7 @@ from pathlib import Path
 
 import duckdb
 
-from queries.errors import CatalogBusy, CatalogError
+from queries.errors import CatalogBusy, CatalogError, NoCatalog
 
 SCHEMA_VERSION = 1
 TIMEOUT_S = 60.0
@@ -34,18 +34,15 @@ def connect_read(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection, closed at the end. ``config``: settings of DuckDB.
 
-    Raises CatalogError if there is no catalog or it is of another version, CatalogBusy if a writer holds it for longer
+    Raises NoCatalog, CatalogError if it is of another version or no catalog at all, CatalogBusy if a writer holds it for longer
     than ``timeout_s`` seconds.
     """
     if not Path(path).exists():
-        raise CatalogError(f"there is no catalog {path}: `deepshard scan` makes one, `deepshard catalog rebuild` too")
+        raise NoCatalog(f"there is no catalog {path}: `deepshard scan` makes one, `deepshard catalog rebuild` too")
     db = _open(path, True, timeout_s, config or {})
     try:
         if not _is_current(db, path):
-            raise CatalogError(
-                f"the views and macros of {path} are another version's: run `deepshard catalog rebuild`, or anything that "
-                "writes to it"
-            )
+            raise CatalogError(f"the views and macros of {path} are another version's: run `deepshard catalog rebuild`")
         yield db
     finally:
         db.close()
@@ -72,9 +69,8 @@ def connect_write(path: str | Path, timeout_s: float = TIMEOUT_S) -> Iterator[du
 def create(path: str | Path, timeout_s: float = TIMEOUT_S) -> Path:
     """Make an empty catalog; one that is there is left as it is, if it is of this version. Raises CatalogError."""
     path = Path(path)
-    if path.exists():
-        with suppress(_Empty), connect_read(path, timeout_s):
-            return path
+    with suppress(NoCatalog), connect_read(path, timeout_s):
+        return path
     with connect_write(path, timeout_s):
         return path
 
@@ -126,10 +122,6 @@ def check_version(path: str | Path, timeout_s: float = TIMEOUT_S) -> None:
 
 class _Newer(CatalogError):
     """A catalog made by a later version."""
-
-
-class _Empty(CatalogError):
-    """A database without any table: its maker was killed before the first commit."""
 
 
 def _open(path: str | Path, read_only: bool, timeout_s: float, config: dict[str, str]) -> duckdb.DuckDBPyConnection:
@@ -191,7 +183,7 @@ def _preparation(db: duckdb.DuckDBPyConnection, path: str | Path) -> Callable[[d
     """What a writer has to do before anything else: make the tables, renew views and macros, or nothing."""
     try:
         return (lambda _: None) if _is_current(db, path) else _define
-    except _Empty:
+    except NoCatalog:
         return _make
 
 
@@ -201,8 +193,10 @@ def _is_current(db: duckdb.DuckDBPyConnection, path: str | Path) -> bool:
         meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
     except duckdb.CatalogException as error:
         if db.execute("SELECT count(*) FROM duckdb_tables() WHERE NOT internal").fetchall()[0][0]:
-            raise CatalogError(f"{path} is a DuckDB database, but no catalog of deepshard: name another file") from error
-        raise _Empty(f"{path} is empty: `deepshard scan` fills it, `deepshard catalog rebuild` too") from error
+            raise CatalogError(
+                f"{path} is a DuckDB database, but no catalog of deepshard: name another file"
+            ) from error
+        raise NoCatalog(f"{path} is empty: `deepshard scan` fills it, `deepshard catalog rebuild` too") from error
     version = int(meta["schema_version"])
     if version > SCHEMA_VERSION:
         raise _Newer(

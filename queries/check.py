@@ -1,7 +1,7 @@
 """Several pinned splits side by side: what is on both sides that must not be.
 
-One SQL file in ``checks/`` each. A file reads the temporary tables ``sides`` (one row per split), ``members`` (a row per
-face or video without one) and ``side_videos`` (a row per split and video, with what the catalog knows of it), and
+One SQL file in ``checks/`` each. A file reads the temporary tables ``sides`` (one row per split), ``members`` (a row
+per face or video without one) and ``side_videos`` (a row per split and video, with what the catalog knows of it), and
 returns rows of (a, b, severity, message, count, examples); b is null where it is about one split alone.
 """
 
@@ -59,12 +59,16 @@ def _load(db: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
         except (OSError, ValueError) as error:
             raise PinnedError(f"{path} cannot be read: {error}. Pin the split again") from error
         side, recipe = f"{card['name']}@{card['hash'][:12]}", card["recipes"][0]
-        db.execute("INSERT INTO sides VALUES (?, ?, ?, ?, ?)", [place, side, len(table), recipe["name"], recipe["hash"]])
+        db.execute(
+            "INSERT INTO sides VALUES (?, ?, ?, ?, ?)", [place, side, len(table), recipe["name"], recipe["hash"]]
+        )
         faceless = [row["video_id"] for row in card["faceless"]]
         arriving = pa.table(
             {
                 "sample_id": pa.concat_arrays([*table["sample_id"].chunks, pa.nulls(len(faceless), pa.string())]),
-                "video_id": pa.chunked_array([*table["video_id"].cast(pa.string()).chunks, pa.array(faceless, pa.string())]),
+                "video_id": pa.chunked_array(
+                    [*table["video_id"].cast(pa.string()).chunks, pa.array(faceless, pa.string())]
+                ),
             }
         )
         db.register("arriving", arriving)

@@ -14,6 +14,10 @@ class CatalogError(QueryError):
     """A catalog that is not there, is of another version, or is no catalog."""
 
 
+class NoCatalog(CatalogError):
+    """There is no catalog yet, or its maker was killed before its first commit."""
+
+
 class CatalogBusy(CatalogError):
     """Another process holds the catalog and did not let go in time."""
 

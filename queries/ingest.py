@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from queries import catalog as catalogs
 from queries.catalog import columns, connect_read, connect_write, script
-from queries.errors import IngestError
+from queries.errors import IngestError, NoCatalog
 from queries.packs import Pack, PackProblem, PackRows, find_packs, read_pack, tar_state
 from queries.records import READERS, FileProblem, Rows
 
@@ -99,9 +99,12 @@ def ingest_store(catalog: str | Path, store: str | Path) -> IngestReport:
     IngestError if the store's shards are all gone at once, which is a disk that is not mounted.
     """
     store = Path(store)
-    catalogs.create(catalog)
     report = IngestReport()
-    known = _read_known(catalog)
+    try:
+        known = _read_known(catalog)
+    except NoCatalog:
+        catalogs.create(catalog)
+        known = _Known({}, {}, set())
     _ingest_files(catalog, store, known, report)
     _ingest_packs(catalog, store, known, report)
     if report.changed:
@@ -136,7 +139,9 @@ def _read_known(catalog: str | Path) -> _Known:
         files = db.execute("SELECT path, kind, bytes, mtime_ns FROM ingested").fetchall()
         shards = db.sql("FROM shards ORDER BY shard").to_arrow_table().to_pylist()
         recipes = db.execute("SELECT recipe_hash FROM recipes").fetchall()
-    return _Known({row[0]: row[1:] for row in files}, {row["shard"]: row for row in shards}, {row[0] for row in recipes})
+    return _Known(
+        {row[0]: row[1:] for row in files}, {row["shard"]: row for row in shards}, {row[0] for row in recipes}
+    )
 
 
 def _ingest_files(catalog: str | Path, store: Path, known: _Known, report: IngestReport) -> None:
@@ -206,8 +211,8 @@ def _ingest_packs(catalog: str | Path, store: Path, known: _Known, report: Inges
     packs, shards = find_packs(store / "shards"), known.shards
     if shards and not packs:
         raise IngestError(
-            f"{store / 'shards'} holds no shard, the catalog knows {len(shards):,}: is the disk mounted, the store's name "
-            "right? If they are gone for good, `deepshard catalog rebuild` forgets them"
+            f"{store / 'shards'} holds no shard, the catalog knows {len(shards):,}: is the disk mounted, the store's "
+            "name right? If they are gone for good, `deepshard catalog rebuild` forgets them"
         )
     gone = sorted(shards.keys() - packs.keys())
     if gone:

@@ -32,7 +32,7 @@ class SourceLine:
 
 @dataclass(frozen=True)
 class VideoLine:
-    """Videos of one dataset, method, quality and label; ``in_scan``: of these, those in the last scan of their source."""
+    """Videos of one dataset, method, quality and label; ``in_scan``: those of them in the last scan of their source."""
 
     dataset: str
     method: str
@@ -76,7 +76,7 @@ class ReasonLine:
 
 @dataclass(frozen=True)
 class RecipeLine:
-    """A recipe and its shards; ``gigabytes``: of the tars that are there, ``lost``: shards whose tar is gone or short."""
+    """A recipe and its shards; ``gigabytes``: of tars that are there, ``lost``: shards whose tar is gone or short."""
 
     recipe: str
     recipe_hash: str

@@ -1,7 +1,7 @@
 """A pinned split's file: an Arrow IPC file of MANIFEST_FIELDS, sorted by sample_id, that readers map into memory.
 
 Everything else about the split, from its SQL to its lints, is JSON in the schema's metadata: the card. The hash covers
-what the split says (which samples, labels, weights, roles, partners, which videos without a face) and not where bytes lie.
+what the split says (samples, labels, weights, roles, partners, videos without a face) and not where bytes lie.
 """
 
 import hashlib
@@ -137,5 +137,7 @@ def _card(schema: pa.Schema) -> dict[str, Any]:
         raise ValueError("it is an Arrow file, but no pinned split")
     card = json.loads(text)
     if card.get("manifest_version", 0) > MANIFEST_VERSION:
-        raise ValueError(f"it is of manifest version {card['manifest_version']}, this deepshard knows {MANIFEST_VERSION}")
+        raise ValueError(
+            f"it is of manifest version {card['manifest_version']}, this deepshard knows {MANIFEST_VERSION}"
+        )
     return card

@@ -111,7 +111,7 @@ def read_pack(pack: Pack) -> PackRows:
 
 
 def tar_state(pack: Pack, samples: int, end: int) -> str:
-    """there | missing | short (ends before the last byte its rows speak of) | none (a pack without faces has no tar)."""
+    """there | missing | short (ends before the last byte its rows speak of) | none (no face, so no tar)."""
     if not samples:
         return "none"
     if pack.tar_bytes is None:

@@ -1,4 +1,4 @@
-"""Pinning: a split's query is run once and its answer stored, with where every face's bytes lie, under its content's hash.
+"""Pinning: a split's query is run once; its answer is stored, with where the bytes lie, under its content's hash.
 
 The query, which may be a stranger's, runs in the sandbox; its answer is then checked and joined by the catalog's own
 tables. A pinned split never changes: pinned again, the same faces have the same hash and name, and only the places of
@@ -58,8 +58,8 @@ def pin(
 ) -> Pinned:
     """Run the split file and write ``store/splits/NAME@HASH12.arrow``; ``name`` is the file's own unless given.
 
-    ``params``: the file's parameters, as values or as text; ``recipe`` is always one of them (a name or the beginning of
-    a hash). ``strict``: refuse a split with errors or warnings. Raises SplitError for all that is wrong with the file,
+    ``params``: the file's parameters, as values or as text; ``recipe`` is always one of them (a name or the beginning
+    of a hash). ``strict``: refuse a split with errors or warnings. Raises SplitError for all that is wrong with the file,
     its parameters or its answer, CatalogError, CatalogBusy.
     """
     catalog, store, given = Path(catalog), Path(store), dict(params or {})
@@ -101,7 +101,9 @@ def pin(
     try:
         ingest_file(catalog, store, path)
     except CatalogBusy as error:
-        raise CatalogBusy(f"{path} is written, but the catalog does not list it yet, the next ingest will: {error}") from error
+        raise CatalogBusy(
+            f"{path} is written, but the catalog does not list it yet, the next ingest will: {error}"
+        ) from error
     return Pinned(
         path=path,
         name=name,
@@ -268,7 +270,11 @@ def _manifest(db: duckdb.DuckDBPyConnection) -> pa.Table:
 
 
 def _member_columns() -> list[str]:
-    return [name for name in manifest.MANIFEST.names if name.endswith(("_offset", "_size", "_xxh3")) and "partner" not in name]
+    return [
+        name
+        for name in manifest.MANIFEST.names
+        if name.endswith(("_offset", "_size", "_xxh3")) and "partner" not in name
+    ]
 
 
 def _tars(db: duckdb.DuckDBPyConnection, folder: Path) -> pa.Table:
@@ -297,7 +303,9 @@ def _refuse(found: list[Lint], strict: bool, file: SplitFile) -> None:
 
 def _nothing(db: duckdb.DuckDBPyConnection, file: SplitFile, given: Mapping[str, Any]) -> str:
     """Why a query may have come back empty: what there is, and what was asked."""
-    counts = {name: db.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in ("videos", "faces", "faceless")}
+    counts = {
+        name: db.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in ("videos", "faces", "faceless")
+    }
     groups = db.execute(
         "SELECT dataset || '/' || method || '/' || quality, count(*) FROM faces GROUP BY ALL ORDER BY ALL"
     ).fetchall()

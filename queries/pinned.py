@@ -91,12 +91,16 @@ def find_pinned(store: str | Path, ref: str | Path) -> Path:
     name, _, digest = str(ref).removesuffix(".arrow").partition("@")
     files = sorted((Path(store) / "splits").glob("*.arrow"))
     fitting = [
-        path for path in files if path.stem.partition("@")[0] == name and path.stem.partition("@")[2].startswith(digest[:12])
+        path
+        for path in files
+        if path.stem.partition("@")[0] == name and path.stem.partition("@")[2].startswith(digest[:12])
     ]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise PinnedError(f"{ref} was pinned {len(fitting)} times, say which: {', '.join(path.stem for path in fitting)}")
+        raise PinnedError(
+            f"{ref} was pinned {len(fitting)} times, say which: {', '.join(path.stem for path in fitting)}"
+        )
     near = difflib.get_close_matches(name, sorted({path.stem.partition("@")[0] for path in files}), n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {len(files)} in {Path(store) / 'splits'}"
     raise PinnedError(f"there is no pinned split {ref}: {hint}")

@@ -61,7 +61,9 @@ def read_source(path: Path) -> Rows:
             for name in row[state]
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise FileProblem(f"its metadata is not that of a scan ({type(error).__name__}: {error}): scan again") from error
+        raise FileProblem(
+            f"its metadata is not that of a scan ({type(error).__name__}: {error}): scan again"
+        ) from error
     return Rows({"sources": [source], "expectations": folders, "completeness": names, "scanned": table})
 
 

@@ -101,7 +101,9 @@ def _run(request: dict[str, Any], catalog: str | Path, limits: Limits) -> pa.Tab
             child.kill()
             child.communicate()
         _raise_for(child.returncode, said.decode(errors="replace"), limits)
-        mapped = mmap.mmap(answer.fileno(), 0, access=mmap.ACCESS_READ)  # lives as long as the table that points into it
+        mapped = mmap.mmap(
+            answer.fileno(), 0, access=mmap.ACCESS_READ
+        )  # lives as long as the table that points into it
         return pa.ipc.open_stream(pa.py_buffer(mapped)).read_all()
 
 

@@ -172,7 +172,9 @@ def _convert(param: Param, value: Any, path: Path) -> Any:
 
 def _alias(alias: str, where: str, known: Mapping[str, Any]) -> str:
     if not _NAME.fullmatch(alias) or alias in _taken():
-        raise SplitError(f"{where}: {alias!r} cannot be an alias: small letters, digits and _, no word of SQL, no table's name")
+        raise SplitError(
+            f"{where}: {alias!r} cannot be an alias: small letters, digits and _, no word of SQL, no table's name"
+        )
     if alias in known:
         raise SplitError(f"{where}: the alias {alias} is declared twice")
     return alias

@@ -1,4 +1,4 @@
-"""What a statement from a stranger may be: one SELECT over the catalog's own tables, and nothing that tells of the machine.
+"""What a statement from a stranger may be: one SELECT over the catalog's tables, nothing that tells of the machine.
 
 DuckDB's settings keep files, network and extensions shut and the file read-only; this is the other half: system tables
 and functions that show paths and settings, statements inside a SELECT that write, and, for splits, whatever could give
@@ -132,7 +132,7 @@ def _order_fault(node: dict[str, Any]) -> str | None:
     modifiers = {modifier["type"]: modifier for modifier in node.get("modifiers") or ()}
     if "ORDER_MODIFIER" not in modifiers:
         if "LIMIT_MODIFIER" in modifiers or "LIMIT_PERCENT_MODIFIER" in modifiers:
-            return "LIMIT without ORDER BY takes whatever comes first: use drawn(t, n := 100, seed := 1), or order the rows"
+            return "LIMIT without ORDER BY takes whatever comes first: use drawn(t, n := 100, seed := 1), or order rows"
         if modifiers.get("DISTINCT_MODIFIER", {}).get("distinct_on_targets"):
             return "DISTINCT ON without ORDER BY takes whatever comes first: order the rows"
     if node.get("type") == "WINDOW_ROW_NUMBER" and not node.get("orders"):

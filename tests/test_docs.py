@@ -1,8 +1,8 @@
 """README and docs/ are run: each page's commands and programs, in order, in a folder that holds the tiny demo.
 
-In a page, a ```console block has commands after `$ ` and, under them, lines of their output (`...` stands for anything); a
-block after `<!-- file: NAME -->` is written to NAME; ```python blocks are run and ```sql blocks asked. A block after
-`<!-- not run: REASON -->` is not, and one after `<!-- exits with N: REASON -->` must end so.
+In a page, a ```console block has commands after `$ ` and, under them, lines of their output (`...` stands for
+anything); a block after `<!-- file: NAME -->` is written to NAME; ```python blocks are run and ```sql blocks asked. A
+block after `<!-- not run: REASON -->` is not, and one after `<!-- exits with N: REASON -->` must end so.
 """
 
 import argparse
@@ -19,13 +19,15 @@ import pytest
 import yaml
 
 from deepshard import _parser
+from queries.catalog import connect_read
+from queries.statement import check, vocabulary
 from tests.conftest import REPOSITORY, copy_of, new_place
 from training.settings import settings
 
 PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md"))]
 # what lies in a page's folder beside the videos: a store that has come so far
 BEGINS_WITH = {
-    "README.md": None,
+    "README.md": "curated",
     "docs/curate.md": None,
     "docs/private-sets.md": None,
     "docs/splits.md": "curated",
@@ -115,8 +117,9 @@ def test_the_page_works_as_it_is_written(page, demo_tree, request, tmp_path):
             done = place.run("-c", block.text, program=(sys.executable,))
             assert done.returncode == 0, f"{block}:\n{done.stderr}"
         elif block.language == "sql":
-            for statement in block.text.split(";\n"):
-                place.ok("sql", statement)
+            with connect_read(place.folder / "catalog.duckdb") as db:
+                for statement in block.text.split(";\n"):
+                    db.execute(check(db, statement, vocabulary(db)).sql).fetchall()
 
 
 def _broken_pipe(command: str, done: subprocess.CompletedProcess) -> bool:
@@ -171,11 +174,16 @@ def subcommands(parser: argparse.ArgumentParser, name: str = "deepshard"):
 
 @pytest.mark.parametrize(("name", "parser"), list(subcommands(_parser())), ids=lambda value: str(value)[:40])
 def test_every_command_and_option_is_in_the_docs(name, parser):
-    docs = text_of()
-    assert f"{name} " in docs or f"{name}`" in docs, f"{name} is in no page"
+    pages = [page for page in PAGES if re.search(rf"{name}\b", text_of(page))]
+    assert pages, f"{name} is in no page"
+    docs = text_of(*pages)
     options = {word for action in parser._actions for word in action.option_strings if word not in ("-h", "--help")}
-    missing = [word for word in sorted(options) if not re.search(rf"{word}\b", docs)]
-    assert not missing, f"{name}: no page tells of {', '.join(missing)}"
+    missing = [word for word in sorted(options - {"--catalog", "--store"}) if not re.search(rf"{word}\b", docs)]
+    assert not missing, f"{name}: {', '.join(pages)} do not tell of {', '.join(missing)}"
+
+
+def test_the_options_of_all_commands_are_in_the_page_on_curating():
+    assert {"--catalog", "--store"} <= set(re.findall(r"--\w+", text_of("docs/curate.md")))
 
 
 def test_every_command_in_the_docs_exists():

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from curation.demo.draws import generator
+from curation.demo.photograph import DemoError
 
 FFPP, CELEB = "FaceForensics++", "Celeb-DF-v2"
 FFPP_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
@@ -62,6 +63,18 @@ class Size:
     celebrities: int = 8
     youtube: int = 8
 
+    def __post_init__(self):
+        least = {"frames": 1, "actors": 2, "celebrities": 2}
+        most = {split: len(names.split()) for split, names in PAIRS.items()} | {"c40_pairs": self.test}
+        most |= {"actors": len(ACTORS), "scenes": len(SCENES), "celebrities": len(CELEBRITIES), "youtube": len(YOUTUBE)}
+        for name in (*most, "frames"):
+            low, high, value = least.get(name, 0), most.get(name), getattr(self, name)
+            if value < low or (high is not None and value > high):
+                raise DemoError(f"a demo cannot have {name}={value}: choose {low} to {'any' if high is None else high}")
+        unknown = set(self.methods) - set(FFPP_METHODS)
+        if unknown:
+            raise DemoError(f"unknown methods {sorted(unknown)}: choose from {', '.join(FFPP_METHODS)}")
+
 
 SIZES = {
     "full": Size(),
@@ -111,7 +124,7 @@ def plan(size: Size, seed: int = 0) -> list[Job]:
     return [*_celeb_jobs(size), *_dfd_jobs(size, seed), *_faceforensics_jobs(size)]
 
 
-def test_list(jobs: Iterable[Job]) -> str:
+def testing_list(jobs: Iterable[Job]) -> str:
     """Content of Celeb-DF's List_of_testing_videos.txt for the videos made; no newline at the end, as there."""
     listed = {name for i, name in enumerate(YOUTUBE) if i % 2}
     listed |= {f"{who}_{row[1].partition(':')[0]}" for who, row in CELEBRITIES.items() if row[1]}

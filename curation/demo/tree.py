@@ -17,7 +17,7 @@ import cv2
 
 from curation.demo.encode import CRF, FPS, encode, encode_masks, write
 from curation.demo.forgeries import METHODS
-from curation.demo.layout import CELEB, FFPP, SIZES, Clip, Job, Size, pairs, plan, test_list
+from curation.demo.layout import CELEB, FFPP, SIZES, Clip, Job, Size, pairs, plan, testing_list
 from curation.demo.motion import make_motion
 from curation.demo.people import make_person
 from curation.demo.photograph import DemoError, Photograph, open_photograph
@@ -181,7 +181,7 @@ def _counts(jobs: list[Job]) -> tuple[int, int]:
 def _texts(size: Size, seed: int, jobs: list[Job]) -> dict[str, str]:
     videos, masks = _counts(jobs)
     texts = {f"{FFPP}/splits/{split}.json": json.dumps(chosen, indent=2) for split, chosen in pairs(size).items()}
-    texts[f"{CELEB}/List_of_testing_videos.txt"] = test_list(jobs)
+    texts[f"{CELEB}/List_of_testing_videos.txt"] = testing_list(jobs)
     texts["README.txt"] = README.format(size=size, seed=seed, videos=videos, masks=masks, frames=size.frames, fps=FPS)
     return texts
 

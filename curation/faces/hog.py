@@ -29,7 +29,7 @@ WINDOW = 80  # side of the detector's window: in an image scaled by s it finds f
 PREDICTORS = {"ibug68": "shape_predictor_68_face_landmarks.dat", "dlib5": "shape_predictor_5_face_landmarks.dat"}
 BOXES = {"ibug68": (2.83, -0.048), "dlib5": (4.37, 0.134)}  # of expected(), fitted on the detector's own boxes
 
-# Scores are the detector's margin, 0 its usual threshold. Chosen on real clips; the page on faces in docs/ has what
+# Scores are the detector's margin, 0 its usual threshold. Chosen on real clips; docs/faces.md has what
 # each gave.
 SURE = 0.3  # a new face that needs no second look
 MAYBE = -0.2  # a new face that does

@@ -61,7 +61,9 @@ def ffpp_videos(
             for pair in chosen:
                 for target, source in (pair, pair[::-1]):
                     who = {"target_id": f"ffpp:{target}", "official_split": split, "quality": quality}
-                    rows.append(video("original", target, 0, source_id=who["target_id"], visible_id=who["target_id"], **who))
+                    rows.append(
+                        video("original", target, 0, source_id=who["target_id"], visible_id=who["target_id"], **who)
+                    )
                     for method in methods:
                         seen = target if method in ("Face2Face", "NeuralTextures") else source
                         rows.append(
@@ -93,7 +95,16 @@ def celebdf_videos(version: str, people: int = 6, clips: int = 2, test: Iterable
             who = {"target_id": f"celebdf:{a}", "source_id": f"celebdf:{b}", "visible_id": f"celebdf:{b}"}
             original = schema.video_id(dataset, "Celeb-real", "native", name)
             rows.append(
-                video("Celeb-synthesis", fake, 1, dataset, "native", official_split=listed(fake), original_video=original, **who)
+                video(
+                    "Celeb-synthesis",
+                    fake,
+                    1,
+                    dataset,
+                    "native",
+                    official_split=listed(fake),
+                    original_video=original,
+                    **who,
+                )
             )
     for number in range(3):
         name = f"{number:05d}"
@@ -199,7 +210,9 @@ def write_recipe(store: Path, recipe: str = RECIPE, name: str = "default") -> Pa
     return path
 
 
-def write_scan(store: Path, videos: list[dict], source: str = "ffpp", completeness: list[dict] | None = None, **card: Any) -> Path:
+def write_scan(
+    store: Path, videos: list[dict], source: str = "ffpp", completeness: list[dict] | None = None, **card: Any
+) -> Path:
     """A scan's Parquet, metadata included."""
     path = store / "sources" / f"{source}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)

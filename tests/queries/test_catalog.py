@@ -95,9 +95,12 @@ def test_a_writer_gets_its_turn_when_the_other_lets_go(catalog, mode):
 
 
 def test_this_process_in_its_own_way_is_said_too(catalog):
-    with connect_read(catalog), pytest.raises(CatalogBusy, match=f"this process itself \\({os.getpid()}\\)"):
-        with connect_write(catalog, timeout_s=0.1):
-            pass
+    with (
+        connect_read(catalog),
+        pytest.raises(CatalogBusy, match=f"this process itself \\({os.getpid()}\\)"),
+        connect_write(catalog, timeout_s=0.1),
+    ):
+        pass
 
 
 def test_waiting_ends_when_the_time_is_over(catalog):
@@ -156,7 +159,10 @@ def set_version(catalog, version):
 @pytest.mark.parametrize("connect", [connect_read, connect_write])
 def test_a_newer_catalog_is_refused(catalog, connect):
     set_version(catalog, catalogs.SCHEMA_VERSION + 1)
-    with pytest.raises(CatalogError, match=r"schema version 2, this deepshard knows 1: update deepshard"), connect(catalog):
+    with (
+        pytest.raises(CatalogError, match=r"schema version 2, this deepshard knows 1: update deepshard"),
+        connect(catalog),
+    ):
         pass
 
 
@@ -180,7 +186,10 @@ def test_views_of_another_version_are_refused_by_readers_and_renewed_by_writers(
 
 
 def test_no_catalog_some_other_database_and_some_other_file_are_told_apart(tmp_path):
-    with pytest.raises(CatalogError, match="there is no catalog .*deepshard scan"), connect_read(tmp_path / "none.duckdb"):
+    with (
+        pytest.raises(CatalogError, match="there is no catalog .*deepshard scan"),
+        connect_read(tmp_path / "none.duckdb"),
+    ):
         pass
     with duckdb.connect(str(tmp_path / "other.duckdb")) as db:
         db.execute("CREATE TABLE t (a INTEGER)")

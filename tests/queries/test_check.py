@@ -7,6 +7,8 @@ from queries.errors import PinnedError
 from tests.queries import fabricate
 from tests.queries.fabricate import OTHER_RECIPE, attempt, video, write_pack
 
+pytestmark = pytest.mark.usefixtures("no_child")
+
 FAKES = "method IN ('FaceSwap', 'original')"
 
 
@@ -58,7 +60,9 @@ def test_an_original_behind_a_fake_is_found(ffpp):
 
 @pytest.mark.parametrize("part", ["target_id", "source_id", "visible_id"])
 def test_a_person_is_found_in_every_part(place, part):
-    rows = [video("FaceSwap", name, 1, target_id=f"t{name}", source_id=f"s{name}", visible_id=f"v{name}") for name in "ab"]
+    rows = [
+        video("FaceSwap", name, 1, target_id=f"t{name}", source_id=f"s{name}", visible_id=f"v{name}") for name in "ab"
+    ]
     rows[1] |= {part: "ta"}
     write_pack(place.store, "p-000000", [attempt(row, 2) for row in rows])
     place.ingest()

@@ -20,8 +20,8 @@ from shards import schema
 from tests.queries import fabricate
 from tests.queries.fabricate import NOON, OTHER_RECIPE, RECIPE, attempt, video, write_pack, write_recipe, write_scan
 
-TABLES = """sources expectations completeness scanned packed videos attempts samples shards recipes splits runs
-predictions corrections ingested""".split()
+TABLES = ["sources", "expectations", "completeness", "scanned", "packed", "videos", "attempts", "samples", "shards"]
+TABLES += ["recipes", "splits", "runs", "predictions", "corrections", "ingested"]
 
 
 def rows(place, query):
@@ -51,7 +51,12 @@ def full_store(place):
     run = place.store / "runs" / "run-1"
     (run / "predictions").mkdir(parents=True)
     metric = {"split": "s", "level": "frame", "aggregation": "none", "faceless": "none", "auc": 0.75, "frames": 3}
-    record = {"run_id": "run-1", "status": "finished", "detector": "mesonet4", "created_at": "2026-01-01T00:00:00+00:00"}
+    record = {
+        "run_id": "run-1",
+        "status": "finished",
+        "detector": "mesonet4",
+        "created_at": "2026-01-01T00:00:00+00:00",
+    }
     (run / "run.json").write_text(json.dumps({**record, "finished_at": None, "metrics": [metric]}))
     scored = [
         {"run_id": "run-1", "checkpoint": "best", "split": "s", "split_hash": "0" * 64, "sample_id": f"x{i}"}
@@ -376,7 +381,11 @@ def test_the_latest_correction_of_a_column_counts(place):
 
 @pytest.mark.parametrize(
     ("column", "value", "said"),
-    [("label", "fake", "a label is 0 or 1"), ("methode", "x", "cannot be corrected; these can: label"), ("category", None, "null")],
+    [
+        ("label", "fake", "a label is 0 or 1"),
+        ("methode", "x", "cannot be corrected; these can: label"),
+        ("category", None, "null"),
+    ],
 )
 def test_a_correction_that_cannot_be_applied_is_reported_and_the_others_are(place, column, value, said):
     fabricate.make_store(place.store, faces=1)
@@ -405,7 +414,12 @@ def test_figures_of_a_run_are_rows(place):
 
 @pytest.mark.parametrize(
     ("path", "text"),
-    [("runs/r/run.json", "{"), ("recipes/0000000000000000.json", "{}"), ("splits/a@0.arrow", "x"), ("sources/s.parquet", "x")],
+    [
+        ("runs/r/run.json", "{"),
+        ("recipes/0000000000000000.json", "{}"),
+        ("splits/a@0.arrow", "x"),
+        ("sources/s.parquet", "x"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_reported_and_the_others_are_ingested(place, path, text):
     fabricate.make_store(place.store, faces=1)

@@ -12,7 +12,12 @@ from tests.queries.fabricate import attempt, video, write_pack
 def test_videos_and_yield_are_counted_by_method_quality_and_label(ffpp):
     found = inspect.summary(ffpp.catalog)
     (source,) = found.sources
-    assert (source.source, source.adapter, source.videos, source.redistributable) == ("ffpp", "faceforensics", 84, False)
+    assert (source.source, source.adapter, source.videos, source.redistributable) == (
+        "ffpp",
+        "faceforensics",
+        84,
+        False,
+    )
     assert source.scanned_at == "2026-01-01 12:00 UTC"
     videos = {(line.method, line.quality, line.label): line for line in found.videos}
     swaps = videos["FaceSwap", "c23", 1]

@@ -1,4 +1,4 @@
-"""The macros: draws are arithmetic anybody can repeat, counts are exact, and nothing depends on threads or on other rows."""
+"""Draws are arithmetic that anybody can repeat, counts are exact, and nothing depends on threads or on other rows."""
 
 import random
 from collections import Counter, defaultdict
@@ -56,7 +56,8 @@ def table(**columns):
 def ask(db, rows, query, **others):
     """``query`` over the tables ``train`` (rows) and others; a list of dicts."""
     for name, content in {"train": rows, **others}.items():
-        db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM content")
+        db.register("arriving", content)
+        db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM arriving")
     return db.sql(query).to_arrow_table().to_pylist()
 
 
@@ -241,14 +242,18 @@ def people(*rows, label=1):
 
 def test_same_identities_needs_everybody_who_is_known(db):
     known = people(("a", "a", "a", None), ("b", "c", "b", None))
-    rows = people(("a", "b", "a", None), ("a", "x", "a", None), ("x", "a", "a", None), ("c", None, None, None), (None,) * 4)
+    rows = people(
+        ("a", "b", "a", None), ("a", "x", "a", None), ("x", "a", "a", None), ("c", None, None, None), (None,) * 4
+    )
     got = ask(db, rows, "FROM same_identities(train, known_people)", known_people=known)
     assert samples(got) == ["s00000", "s00003"]
 
 
 def test_identity_disjoint_takes_out_whoever_shares_one_person_in_any_part(db):
     known = people(("a", "b", "c", None))
-    rows = people(("a", "x", "x", None), ("x", "b", "x", None), ("x", "x", "c", None), ("x", "y", "z", None), (None,) * 4)
+    rows = people(
+        ("a", "x", "x", None), ("x", "b", "x", None), ("x", "x", "c", None), ("x", "y", "z", None), (None,) * 4
+    )
     got = ask(db, rows, "FROM identity_disjoint(train, known_people)", known_people=known)
     assert samples(got) == ["s00003", "s00004"]
 

@@ -51,7 +51,16 @@ def test_a_manifest_holds_every_face_with_its_bytes_sorted_by_id(ffpp):
         known = {row["sample_id"]: row for row in db.sql("FROM samples").to_arrow_table().to_pylist()}
         labels = dict(db.execute("SELECT sample_id, label FROM faces").fetchall())
     for row in table.to_pylist():
-        for name in ("video_id", "frame_index", "shard", "image_ext", "image_offset", "image_size", "image_xxh3", "json_xxh3"):
+        for name in (
+            "video_id",
+            "frame_index",
+            "shard",
+            "image_ext",
+            "image_offset",
+            "image_size",
+            "image_xxh3",
+            "json_xxh3",
+        ):
             assert row[name] == known[row["sample_id"]][name]
         assert (row["label"], row["weight"], row["role"]) == (labels[row["sample_id"]], 1.0, None)
     assert pinned.path == ffpp.store / "splits" / f"f2f@{pinned.hash[:12]}.arrow"
@@ -198,7 +207,10 @@ def test_partners_are_the_originals_faces_in_the_same_frame_with_their_bytes(ffp
         ("SELECT sample_id\nFROM faces\nWHERE methode = 'x'", r"bad.sql:3: Binder Error: .*methode.*\n.*LINE 3"),
         ("SELECT sample_id\nFORM faces", "bad.sql:(1|2): "),
         ("SELECT video_id FROM faces", "bad.sql: a split selects sample_id from faces; this one returns video_id"),
-        ("SELECT 'x' || sample_id AS sample_id FROM faces", r"returns 1,640 sample_ids that are not in faces.*\(such as xe"),
+        (
+            "SELECT 'x' || sample_id AS sample_id FROM faces",
+            r"returns 1,640 sample_ids that are not in faces.*\(such as xe",
+        ),
         ("SELECT sample_id FROM faces UNION ALL SELECT sample_id FROM faces", "1,640 faces more than once"),
         ("SELECT a.sample_id, b.sample_id FROM faces a JOIN faces b USING (key_)", "key_"),
         ("SELECT NULL::VARCHAR AS sample_id, video_id FROM faces WHERE frame_index = 0", "82 rows without a sample_id"),
@@ -244,7 +256,9 @@ def two_recipes(place):
 
 def test_faces_of_two_recipes_do_not_go_into_one_split(two_recipes):
     sql = "SELECT sample_id FROM faces WHERE method = 'FaceSwap'"
-    with pytest.raises(SplitError, match=r"mixes recipes, default \(\w{8}: 42\), other \(\w{8}: 28\): .*--param recipe=default"):
+    with pytest.raises(
+        SplitError, match=r"mixes recipes, default \(\w{8}: 42\), other \(\w{8}: 28\): .*--param recipe=default"
+    ):
         two_recipes.pin(sql)
     by_name = two_recipes.pin(sql, params={"recipe": "other"})
     assert read(by_name)[1]["params"] == {"recipe": "other"}
@@ -293,7 +307,9 @@ def test_a_catalog_that_is_held_at_the_end_leaves_a_split_that_the_next_ingest_f
         raise CatalogBusy("held by process 1")
 
     monkeypatch.setattr("queries.pin.ingest_file", busy)
-    with pytest.raises(CatalogBusy, match="is written, but the catalog does not list it yet, the next ingest will: held"):
+    with pytest.raises(
+        CatalogBusy, match="is written, but the catalog does not list it yet, the next ingest will: held"
+    ):
         place.pin(DRAWN)
     assert not splits(place)
     assert place.ingest().files == {"split": 1}
@@ -313,130 +329,6 @@ def test_a_pin_that_is_killed_while_writing_leaves_no_manifest(place):
     assert subprocess.run(command, check=False).returncode == -9
     assert not list((place.store / "splits").glob("*.arrow"))
     assert place.pin(DRAWN).path.exists()
-
-
-# lints
-
-
-def test_a_split_without_a_fault_has_no_errors_and_no_warnings(place):
-    pairs = {"train": [(f"{2 * i:03d}", f"{2 * i + 1:03d}") for i in range(20)]}
-    videos = [{**row, "bytes": 1000 + i // 2} for i, row in enumerate(fabricate.ffpp_videos(pairs, ["FaceSwap"]))]
-    fabricate.make_store(place.store, videos, faces=6)
-    place.ingest()
-    pinned = place.pin("SELECT sample_id FROM faces", strict=True)
-    assert [lint for lint in pinned.lints if lint.severity != "note"] == []
-
-
-def test_strict_refuses_warnings_and_pins_nothing(ffpp):
-    with pytest.raises(SplitError, match="is not pinned, strict finds .*warning label_balance: there is only one class"):
-        ffpp.pin("SELECT sample_id FROM faces WHERE method = 'FaceSwap'", "strict", strict=True)
-    assert not list((ffpp.store / "splits").glob("strict@*"))
-
-
-@pytest.mark.parametrize(
-    ("fakes", "severity", "said"),
-    [(1, "warning", "280 real and 1,400|260 real and 1,360"), (0, "warning", "there is only one class: 260 real and 0 fake")],
-)
-def test_unequal_classes_are_said(ffpp, fakes, severity, said):
-    pinned = ffpp.pin(f"SELECT sample_id FROM faces WHERE label = 0 OR {fakes}", "unequal")
-    lint = lints(pinned)["label_balance"]
-    assert lint.severity == severity
-    assert lint.message.startswith("there is only one class" if not fakes else "260 real and 1380 fake")
-
-
-def test_videos_without_a_face_that_are_not_listed_are_said(ffpp):
-    sql = "SELECT sample_id FROM faces WHERE official_split = 'test' AND method IN ('Face2Face', 'original')"
-    lint = lints(ffpp.pin(sql, "unlisted"))["unlisted_faceless"]
-    assert (lint.severity, lint.count) == ("warning", 2)
-    assert lint.examples[0] == "ffpp/Face2Face/c23/953_974: no face in any of 10 frames"
-    assert "unlisted_faceless" not in lints(ffpp.pin(TEST_SIDE, "listed"))
-    other = "SELECT sample_id FROM faces WHERE official_split = 'test' AND method = 'FaceSwap'"
-    assert "unlisted_faceless" not in lints(ffpp.pin(other, "other"))
-
-
-def test_a_deleted_shard_is_an_error_even_before_the_next_ingest(place):
-    fabricate.make_store(place.store, faces=2)
-    place.ingest()
-    gone = sorted((place.store / "shards").glob("*.tar"))[0]
-    gone.unlink()
-    lint = lints(place.pin("SELECT sample_id FROM faces"))["missing_shard"]
-    assert (lint.severity, lint.count, lint.examples) == ("error", 84, [f"{gone.name}: missing"])
-
-
-def test_unequal_faces_per_video_are_said_and_weigh_more_if_the_label_decides(ffpp):
-    even = ffpp.pin("SELECT sample_id FROM faces WHERE method = 'FaceSwap' OR label = 0", "even")
-    assert "faces_per_video" not in lints(even)
-    sql = "SELECT sample_id FROM faces WHERE (method = 'FaceSwap' AND frame_index < 100) OR label = 0"
-    assert lints(ffpp.pin(sql, "by_label"))["faces_per_video"].severity == "warning"
-    sql = "SELECT sample_id FROM faces WHERE method = 'FaceSwap' AND (frame_index > 0 OR target_id = 'ffpp:071')"
-    assert lints(ffpp.pin(sql, "one"))["faces_per_video"].severity == "note"
-
-
-def test_a_yield_that_depends_on_the_label_is_said_by_method(place):
-    rows = fabricate.ffpp_videos(methods=["FaceSwap"])
-    made = [attempt(row, 8, frames_wanted=8 if row["label"] else 10) for row in rows]
-    write_pack(place.store, "p-000000", made)
-    place.ingest()
-    lint = lints(place.pin("SELECT sample_id FROM faces"))["face_yield"]
-    assert lint.severity == "warning"
-    assert "80.0% of the frames of real and 100.0% of fake" in lint.message
-    assert lint.examples == ["ffpp/original: 80.0%", "ffpp/FaceSwap: 100.0%"]
-
-
-@pytest.mark.parametrize(
-    ("column", "real", "fake", "called"),
-    [
-        ("codec", "h264", "vp9", "codec"),
-        ("codec", None, "vp9", "codec"),
-        ("width", 640, 320, "width"),
-        ("fps", 25.0, 29.97, "fps"),
-        ("fps", 30.0, None, "fps"),
-        ("bytes", 1000, 900, "bytes of the file"),
-    ],
-)
-def test_metadata_that_tells_the_label_is_said_with_its_area_under_the_curve(place, column, real, fake, called):
-    rows = fabricate.ffpp_videos(methods=["FaceSwap"])
-    made = [attempt({**row, "bytes": 5}, 3) | {column: fake if row["label"] else real} for row in rows]
-    write_pack(place.store, "p-000000", made)
-    place.ingest()
-    lint = lints(place.pin("SELECT sample_id FROM faces"))["telling_metadata"]
-    assert lint.severity == "warning"
-    assert lint.message.startswith(f"{called} alone tells real from fake with an area under the curve of 1.0")
-
-
-def test_the_area_under_the_curve_is_that_of_scikit_learn(place):
-    from sklearn.metrics import roc_auc_score
-
-    rows = fabricate.ffpp_videos(methods=["FaceSwap"])
-    made = [attempt(row, 4) | {"width": 600 + (i * 7) % 5 * 10 + 20 * row["label"]} for i, row in enumerate(rows)]
-    write_pack(place.store, "p-000000", made)
-    place.ingest()
-    expected = roc_auc_score([row["label"] for row in made], [row["width"] for row in made])
-    assert expected > 0.6
-    lint = lints(place.pin("SELECT sample_id FROM faces"))["telling_metadata"]
-    assert f"width: {round(expected, 3)}" in lint.examples
-
-
-def test_one_file_under_two_names_is_said_and_is_an_error_if_the_labels_differ(place):
-    rows = fabricate.ffpp_videos(methods=["FaceSwap"])
-    same = "a" * 64
-    doubled = {"ffpp/FaceSwap/c23/071_054", "ffpp/FaceSwap/c23/054_071"}
-    made = [attempt(row, 2) | ({"content": same} if row["video_id"] in doubled else {}) for row in rows]
-    write_pack(place.store, "p-000000", made)
-    place.ingest()
-    lint = lints(place.pin("SELECT sample_id FROM faces"))["same_content"]
-    assert (lint.severity, lint.count) == ("warning", 1)
-    assert lint.examples == ["ffpp/FaceSwap/c23/054_071 = ffpp/FaceSwap/c23/071_054"]
-    fabricate.write_corrections(place.store, [("ffpp/FaceSwap/c23/071_054", "label", "0", 1)])
-    place.ingest()
-    assert lints(place.pin("SELECT sample_id FROM faces"))["same_content"].severity == "error"
-
-
-def test_fakes_without_a_partner_beside_others_with_one_are_said(ffpp):
-    sql = """WITH fakes AS (SELECT * FROM faces WHERE method = 'FaceSwap' AND official_split = 'test')
-        SELECT sample_id, partner_id FROM with_partner(fakes)"""
-    lint = lints(ffpp.pin(sql, "pairs"))["missing_partner"]
-    assert (lint.severity, lint.count) == ("warning", 20)  # the original 026 has no face
 
 
 def test_conform_gives_words_one_sorted_dictionary_whatever_the_chunks():

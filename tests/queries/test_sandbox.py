@@ -189,7 +189,9 @@ def test_a_deeply_nested_statement_is_an_error_and_no_crash(catalog):
 
 
 def test_an_answer_comes_back_as_arrow_with_its_types(ffpp):
-    table = sandbox.run(ffpp.catalog, "SELECT method, count(*) AS n, max(fps) AS fps FROM faces GROUP BY ALL ORDER BY ALL;")
+    table = sandbox.run(
+        ffpp.catalog, "SELECT method, count(*) AS n, max(fps) AS fps FROM faces GROUP BY ALL ORDER BY ALL;"
+    )
     assert table.to_pylist()[0] == {"method": "Deepfakes", "n": 280, "fps": 25.0}
     assert sandbox.run(ffpp.catalog, "SELECT 1 AS a WHERE false").num_rows == 0
 

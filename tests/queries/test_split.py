@@ -57,7 +57,16 @@ def test_a_file_without_a_head_is_a_split_too(write):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("16", 16), ("-1", -1), ("0.5", 0.5), ("1e-3", 1e-3), ("c23", "c23"), ("'16'", "16"), ("null", None), ("true", True)],
+    [
+        ("16", 16),
+        ("-1", -1),
+        ("0.5", 0.5),
+        ("1e-3", 1e-3),
+        ("c23", "c23"),
+        ("'16'", "16"),
+        ("null", None),
+        ("true", True),
+    ],
 )
 def test_a_value_is_what_it_looks_like(text, value):
     read = parse_value(text)
