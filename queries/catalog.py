@@ -34,8 +34,8 @@ def connect_read(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection, closed at the end. ``config``: settings of DuckDB.
 
-    Raises NoCatalog, CatalogError if it is of another version or no catalog at all, CatalogBusy if a writer holds it for longer
-    than ``timeout_s`` seconds.
+    Raises NoCatalog, CatalogError if it is of another version or no catalog at all, CatalogBusy if a writer holds it
+    for longer than ``timeout_s`` seconds.
     """
     if not Path(path).exists():
         raise NoCatalog(f"there is no catalog {path}: `deepshard scan` makes one, `deepshard catalog rebuild` too")

@@ -59,8 +59,8 @@ def pin(
     """Run the split file and write ``store/splits/NAME@HASH12.arrow``; ``name`` is the file's own unless given.
 
     ``params``: the file's parameters, as values or as text; ``recipe`` is always one of them (a name or the beginning
-    of a hash). ``strict``: refuse a split with errors or warnings. Raises SplitError for all that is wrong with the file,
-    its parameters or its answer, CatalogError, CatalogBusy.
+    of a hash). ``strict``: refuse a split with errors or warnings. Raises SplitError for all that is wrong with the
+    file, its parameters or its answer, CatalogError, CatalogBusy.
     """
     catalog, store, given = Path(catalog), Path(store), dict(params or {})
     name = _check_name(Path(sql_path).stem if name is None else name)

@@ -86,8 +86,18 @@ class SplitFile:
 
 
 def read_split(path: str | Path) -> SplitFile:
-    """Read a split file and those it uses. Raises SplitError, with the line, for a head that cannot be understood."""
-    return _read(Path(path), ())
+    """Read a split file and those it uses; one that is not there may be a shipped one, ``ffpp/f2f_train``.
+
+    Raises SplitError, with the line, for a head that cannot be understood.
+    """
+    return _read(_found(Path(path)), ())
+
+
+def _found(path: Path) -> Path:
+    """The file itself, or the shipped one of that name, with or without ``queries/`` in front and ``.sql`` behind."""
+    parts = path.parts[1:] if path.parts[:1] == ("queries",) else path.parts
+    shipped = Path(__file__).parent.joinpath(*parts).with_suffix(".sql")
+    return shipped if not path.exists() and not path.is_absolute() and shipped.is_file() else path
 
 
 def _read(path: Path, users: tuple[Path, ...]) -> SplitFile:

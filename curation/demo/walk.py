@@ -69,7 +69,7 @@ def walk(folder: Path, size: str = "full", overrides: tuple[str, ...] = ()) -> l
     # dlib has its weights in its package; the default aligner would download some
     _deepshard(folder, "curate", "--recipe", "default", "--aligner", "dlib", "--sampling", SAMPLING)
     _deepshard(folder, "sql", "SELECT dataset, method, label, count(*) AS faces FROM faces GROUP BY ALL ORDER BY ALL")
-    _deepshard(folder, "split", "pin", *(_shipped(split, folder) for split in SPLITS))
+    _deepshard(folder, "split", "pin", *SPLITS)
     record = folder / "store" / "runs" / RUN / "run.json"
     if record.exists() and json.loads(record.read_text())["status"] == "finished":
         print(f"the run {RUN} is finished; remove {record.parent} to train again\n")

@@ -6,6 +6,14 @@ from queries.errors import SplitError
 from tests.queries import fabricate
 from tests.queries.fabricate import attempt, write_pack
 
+TEST_SIDE = """-- Face2Face, test side
+-- param n: 4  (frames per video)
+WITH test AS (
+    SELECT * FROM faces_or_none WHERE official_split = 'test' AND method IN ('Face2Face', 'original')
+)
+SELECT sample_id, video_id FROM frames_per_video(test, n := $n)
+"""
+
 pytestmark = pytest.mark.usefixtures("no_child")
 
 

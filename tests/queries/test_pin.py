@@ -40,6 +40,7 @@ def splits(place):
         return db.sql("FROM splits").to_arrow_table().to_pylist()
 
 
+@pytest.mark.usefixtures("no_child")
 def test_a_manifest_holds_every_face_with_its_bytes_sorted_by_id(ffpp):
     pinned = ffpp.pin(TEST_SIDE, "f2f")
     table, card = read(pinned)
@@ -66,6 +67,7 @@ def test_a_manifest_holds_every_face_with_its_bytes_sorted_by_id(ffpp):
     assert pinned.path == ffpp.store / "splits" / f"f2f@{pinned.hash[:12]}.arrow"
 
 
+@pytest.mark.usefixtures("no_child")
 def test_the_card_says_where_a_split_comes_from(ffpp):
     pinned = ffpp.pin(TEST_SIDE, "card", params={"n": "3"})
     _, card = read(pinned)
@@ -84,6 +86,7 @@ def test_the_card_says_where_a_split_comes_from(ffpp):
     assert card["created_at"].endswith("+00:00") and card["deepshard_version"]
 
 
+@pytest.mark.usefixtures("no_child")
 def test_a_pinned_split_is_a_row_of_the_catalog_at_once_and_again_after_a_rebuild(place):
     fabricate.make_store(place.store, faces=4)
     place.ingest()
@@ -96,6 +99,7 @@ def test_a_pinned_split_is_a_row_of_the_catalog_at_once_and_again_after_a_rebuil
     assert splits(place) == [row]
 
 
+@pytest.mark.usefixtures("no_child")
 def test_pinning_again_gives_the_same_file_and_one_row(place):
     fabricate.make_store(place.store, faces=4)
     place.ingest()
@@ -139,6 +143,7 @@ def test_the_hash_is_the_same_after_repacking_and_the_manifest_has_the_new_place
     assert all(row["shard"].startswith("again") for row in after)
 
 
+@pytest.mark.usefixtures("no_child")
 @pytest.mark.parametrize(
     "changed",
     [
@@ -151,6 +156,7 @@ def test_the_hash_changes_with_what_the_split_says(ffpp, changed):
     assert ffpp.pin(changed, "changed").hash != ffpp.pin(DRAWN, "drawn").hash
 
 
+@pytest.mark.usefixtures("no_child")
 def test_the_hash_is_that_of_the_lines_that_it_is_said_to_be_of(ffpp):
     import hashlib
 
@@ -161,6 +167,7 @@ def test_the_hash_is_that_of_the_lines_that_it_is_said_to_be_of(ffpp):
     assert hashlib.sha256("".join(lines).encode()).hexdigest() == pinned.hash
 
 
+@pytest.mark.usefixtures("no_child")
 def test_corrected_labels_are_the_labels_and_give_another_hash(place):
     fabricate.make_store(place.store, faces=3)
     place.ingest()
@@ -173,6 +180,7 @@ def test_corrected_labels_are_the_labels_and_give_another_hash(place):
     assert first.hash != second.hash
 
 
+@pytest.mark.usefixtures("no_child")
 def test_weights_and_roles_are_kept(ffpp):
     pinned = ffpp.pin(
         "-- Two domains\nSELECT sample_id, CASE method WHEN 'FaceSwap' THEN 'target' ELSE 'source' END AS role, "
@@ -182,6 +190,7 @@ def test_weights_and_roles_are_kept(ffpp):
     assert {(row["label"], row["role"], row["weight"]) for row in rows} == {(1, "target", 2.0), (0, "source", 1.0)}
 
 
+@pytest.mark.usefixtures("no_child")
 def test_partners_are_the_originals_faces_in_the_same_frame_with_their_bytes(ffpp):
     pinned = ffpp.pin(
         "-- Pairs\nWITH fakes AS (SELECT * FROM faces WHERE method = 'FaceSwap' AND official_split = 'train')\n"
@@ -254,6 +263,7 @@ def two_recipes(place):
     return place
 
 
+@pytest.mark.usefixtures("no_child")
 def test_faces_of_two_recipes_do_not_go_into_one_split(two_recipes):
     sql = "SELECT sample_id FROM faces WHERE method = 'FaceSwap'"
     with pytest.raises(
@@ -276,12 +286,15 @@ def test_a_recipe_holds_for_videos_without_a_face_partners_and_used_splits_too(t
     (two_recipes.folder / "swaps.sql").write_text("SELECT sample_id FROM faces WHERE method = 'FaceSwap'")
     sql = "-- uses: swaps = swaps.sql\nSELECT sample_id, video_id, partner_id FROM with_partner(swaps)"
     assert two_recipes.pin(sql, params={"recipe": "default"}).rows == 42
-    sql = "SELECT sample_id, video_id FROM faces_or_none WHERE method = 'FaceSwap' AND (recipe = 'default' OR size IS NULL)"
+    sql = (
+        "SELECT sample_id, video_id FROM faces_or_none WHERE method = 'FaceSwap' AND recipe = 'default' OR size IS NULL"
+    )
     with pytest.raises(SplitError, match="mixes recipes"):
         two_recipes.pin(sql)
     assert two_recipes.pin(sql, params={"recipe": "default"}).faceless == 0
 
 
+@pytest.mark.usefixtures("no_child")
 def test_two_recipes_of_one_name_are_told_apart_by_hash(two_recipes):
     fabricate.write_recipe(two_recipes.store, OTHER_RECIPE, "default")
     two_recipes.ingest()
@@ -299,6 +312,7 @@ def test_a_name_that_cannot_be_a_file_is_refused(ffpp, name):
         pin(ffpp.catalog, ffpp.store, ffpp.folder / "fine.sql", name=name)
 
 
+@pytest.mark.usefixtures("no_child")
 def test_a_catalog_that_is_held_at_the_end_leaves_a_split_that_the_next_ingest_finds(place, monkeypatch):
     fabricate.make_store(place.store, faces=2)
     place.ingest()
@@ -342,6 +356,7 @@ def test_conform_gives_words_one_sorted_dictionary_whatever_the_chunks():
     assert table["shard"].to_pylist() == ["b", "a", "c", "a"]
 
 
+@pytest.mark.usefixtures("no_child")
 def test_the_card_is_json_that_other_programs_read(ffpp):
     pinned = ffpp.pin(TEST_SIDE, "json")
     with pa.memory_map(str(pinned.path)) as file:
@@ -349,6 +364,7 @@ def test_the_card_is_json_that_other_programs_read(ffpp):
     assert json.loads(metadata[b"deepshard"])["hash"] == pinned.hash
 
 
+@pytest.mark.usefixtures("no_child")
 def test_writing_is_not_blocked_by_a_pin_that_is_over(ffpp):
     ffpp.pin(DRAWN, "over")
     with connect_write(ffpp.catalog, timeout_s=1):

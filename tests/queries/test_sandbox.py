@@ -161,7 +161,8 @@ def test_a_split_that_could_answer_otherwise_tomorrow_is_refused(db, sql):
 def test_every_function_of_duckdb_that_varies_or_tells_is_known_here(db):
     """A new version of DuckDB brings new ones: this fails then, and they are to be sorted."""
     found = db.execute(
-        "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT' AND function_type = 'scalar'"
+        "SELECT DISTINCT function_name FROM duckdb_functions() "
+        "WHERE stability <> 'CONSISTENT' AND function_type = 'scalar'"
     ).fetchall()
     harmless = {"error", "write_log"}
     unsorted = [

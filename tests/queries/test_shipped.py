@@ -101,6 +101,7 @@ def test_a_shipped_query_says_what_it_is_and_selects_faces(world, file):
     assert pinned.name == Path(file).stem
 
 
+@pytest.mark.usefixtures("no_child")
 @pytest.mark.parametrize("file", SHIPPED)
 def test_a_shipped_query_says_clearly_that_it_selects_nothing(strange, file):
     with pytest.raises(SplitError, match="selects nothing .*Faces of other/nobody/c23 1"):
@@ -154,7 +155,7 @@ def test_fs_i_and_nt_i_are_the_people_of_the_training_set_in_frames_it_did_not_d
 
 
 def test_fs_i_is_not_the_people_of_a_training_set_that_has_fewer(world, tmp_path):
-    """The condition is the training set's people, not the official split: with a smaller set there are fewer of them."""
+    """The condition is the training set's people, not the official split: with fewer people trained on, there are fewer."""
     folder = tmp_path / "queries"
     (folder / "ffpp").mkdir(parents=True)
     (folder / "paper1").mkdir()

@@ -143,3 +143,12 @@ def test_a_parameter_may_be_there_for_a_used_split_alone(write):
 def test_a_file_that_is_not_there_is_said(tmp_path):
     with pytest.raises(SplitError, match="none.sql cannot be read"):
         read_split(tmp_path / "none.sql")
+
+
+@pytest.mark.parametrize("name", ["ffpp/f2f_train", "ffpp/f2f_train.sql", "queries/ffpp/f2f_train.sql"])
+def test_a_shipped_split_goes_by_its_name_unless_a_file_of_ones_own_has_it(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_split(name).title.startswith("Face2Face and the originals")
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("-- mine\nSELECT sample_id FROM faces")
+    assert read_split(name).title == "mine"
