@@ -54,6 +54,7 @@ def curate(args: argparse.Namespace) -> int:
     """Find, choose and align the faces of every video that the recipe has not been tried on; write shards."""
     from curation.recipe import load
     from curation.run import curate as run
+    from queries.inspect import summary
 
     recipe = load(args.recipe, **_overrides(args))
     show = _Progress()
@@ -69,6 +70,8 @@ def curate(args: argparse.Namespace) -> int:
     )
     show.close()
     if not report.videos:
+        if not summary(args.catalog).counts["videos"]:
+            raise _usage(f"{args.catalog} knows no video: run `deepshard scan` first")
         print(f"nothing to do: every video was tried with recipe {report.recipe.name} ({report.recipe.hash[:8]})")
         return 0
     counts = report.counts
@@ -369,6 +372,8 @@ def _table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[st
     from rich.table import Table
     from rich.text import Text
 
+    if title:
+        Console(soft_wrap=True).print(Text(title, style="bold"))
     rows = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     needed = sum(widths) + 3 * len(widths)
@@ -377,7 +382,7 @@ def _table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[st
         for row in rows:
             print(*(f"{column:<{indent}}{cell}" for column, cell in zip(columns, row, strict=True)), "", sep="\n")
         return
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for place, column in enumerate(columns):
         right = place >= len(columns) - numbers
         table.add_column(column, justify="right" if right else "left", overflow="fold")
@@ -455,7 +460,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--version", choices=["v1", "v2"], help="of Celeb-DF, where the folder does not tell")
     command.add_argument("--layout", choices=["videos", "images"], help="of FF++ and DFD, where a copy has both")
     command.add_argument("--names", action="store_true", help="print each missing and unexpected name")
-    command.add_argument("--replace", action="store_true", help="take the place of an earlier scan that found more")
+    command.add_argument("--replace", action="store_true", help="take the place of another folder's scan")
 
     command = add("curate", curate)
     command.add_argument("--recipe", default="default", help="a shipped recipe or your own .yaml (default)")

@@ -37,6 +37,7 @@ class Recipe:
     sampling: str = "evenly 32"  # see curation.frames.sampling
     aligner: Literal["face_alignment", "dlib"] = "face_alignment"
     faces: Literal["one", "all"] = "one"  # one: the manipulated face where a mask tells, else the largest over the clip
+    scheme: Literal["ibug68", "dlib5"] = "ibug68"  # landmarks; dlib5 comes with dlib alone and is in the public domain
     template: Literal["five"] = "five"  # eye centres, nose tip, mouth corners; see curation.faces.align
     margin: float = 0.15  # how much more than the template's own frame is shown on each side, as a share of the size
     size: int = 256  # side of the crop, pixels
@@ -62,6 +63,8 @@ class Recipe:
                 raise RecipeError(f"recipe {self.name!r}: {item.name} is {value!r}, must be true or false")
             if item.type is int and (isinstance(value, bool) or not isinstance(value, int)):
                 raise RecipeError(f"recipe {self.name!r}: {item.name} is {value!r}, must be a whole number")
+        if self.scheme == "dlib5" and self.aligner != "dlib":
+            raise RecipeError(f"recipe {self.name!r}: scheme dlib5 comes with aligner dlib, not with {self.aligner}")
         if isinstance(self.margin, bool) or not isinstance(self.margin, int | float) or not -0.2 <= self.margin <= 1:
             raise RecipeError(f"recipe {self.name!r}: margin is {self.margin!r}, must be between -0.2 and 1")
         object.__setattr__(self, "margin", float(self.margin))

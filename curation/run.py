@@ -95,13 +95,13 @@ def curate(
     whose worker makes no progress for ``stall_limit_s`` seconds is given up, after a second try with PyAV. Raises
     CurationError, RecipeError, FacesError (no weights), before any work where that is possible.
     """
-    from curation.faces.backend import open_backend
+    from curation.faces.backend import backend_of
 
     if recipe.pixels_version != PIXELS_VERSION:
         raise RecipeError(
             f"recipe {recipe.name!r} wants pixels version {recipe.pixels_version}, this is {PIXELS_VERSION}"
         )
-    recipe = dataclasses.replace(recipe, weights=open_backend(recipe.aligner, device).weights())
+    recipe = dataclasses.replace(recipe, weights=backend_of(recipe, device).weights())
     workers = workers or len(os.sched_getaffinity(0))
     report = Report(recipe)
     with _holding(store):
@@ -140,10 +140,10 @@ def start_worker(recipe: Recipe, device: str | None) -> Work:
     """Runs in the worker: loads the models once and returns what does one video."""
     import cv2
 
-    from curation.faces.backend import open_backend
+    from curation.faces.backend import backend_of
 
     cv2.setNumThreads(1)
-    backend = open_backend(recipe.aligner, device)
+    backend = backend_of(recipe, device)
 
     def work(task: Task, beat: Callable[[], None]) -> tuple[str, Any]:
         try:

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from curation.faces.backend import open_backend
+from curation.faces.backend import backend_of
 from curation.frames.image_clip import IMAGE_SUFFIXES
 from curation.recipe import Recipe, RecipeError
 from curation.run import STALL_LIMIT_S, second_try, settle, start_worker
@@ -42,7 +42,7 @@ class Faces:
 def faces_of(file: str | Path, recipe: Recipe, device: str | None = None) -> Faces:
     """Crops the faces of a video, an image or a folder of images. Raises NoFaces, RecipeError, FacesError."""
     file = Path(file).absolute()
-    weights = open_backend(recipe.aligner, device).weights()
+    weights = backend_of(recipe, device).weights()
     if recipe.weights and weights != recipe.weights:
         changed = sorted(
             name for name in weights.keys() | recipe.weights if weights.get(name) != recipe.weights.get(name)

@@ -142,7 +142,8 @@ def _main() -> None:
 
 def _say(error: QueryError) -> None:
     line = getattr(error, "line", None)
-    print(json.dumps({"error": type(error).__name__, "message": str(error), "line": line}), file=sys.stderr, flush=True)
+    known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
+    print(json.dumps({"error": known, "message": str(error), "line": line}), file=sys.stderr, flush=True)
     os._exit(1)  # no flush of a half written answer, no tidying up by a database that is out of memory
 
 

@@ -77,6 +77,15 @@ class ShardReader:
                     found[rows[i]] = member
         return found, faults
 
+    def check(self, name: str, end: int) -> None:
+        """Raises ReadError if shard ``name`` is missing or has fewer than ``end`` bytes."""
+        try:
+            size = (self.folder / f"{name}.tar").stat().st_size
+        except FileNotFoundError:
+            raise ReadError(_advise(f"shard {name}.tar is missing in {self.folder}", name)) from None
+        if size < end:
+            raise ReadError(_advise(f"shard {name}.tar in {self.folder} ends at {size}, its faces at {end}", name))
+
     def _read(self, name: str, offset: int, size: int) -> np.ndarray:
         """Up to ``size`` bytes, fewer at the end of the file. Raises ReadError."""
         buffer, done = np.empty(size, np.uint8), 0

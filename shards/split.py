@@ -126,6 +126,15 @@ class Split:
             self._ranges[member] = Ranges(names, codes, *place)
         return self._ranges[member]
 
+    def check_shards(self) -> None:
+        """Raises ReadError if a shard of this split is missing or shorter than its faces reach: a look, no reading."""
+        codes, names = self.words("shard")
+        ends = np.zeros(len(names), np.int64)
+        for member in ("image", "json", "mask"):
+            np.maximum.at(ends, codes, self.numbers(f"{member}_offset") + self.numbers(f"{member}_size"))
+        for code in np.unique(codes):
+            self._reader.check(names[code], int(ends[code]))
+
     def read(self, index: int, member: str = "image") -> bytes:
         """The stored bytes of one member of row ``index``, checked. Raises ReadError, IndexError."""
         if not 0 <= index < len(self):

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: what each command prints, and what it says when it is asked for the impossible."""
+"""The command line as a user meets it: what commands print, and what they say when asked for the impossible."""
 
 import csv
 import io
@@ -12,15 +12,14 @@ import pytest
 from tests.conftest import CELEB, FFPP, RECIPE, copy_of, new_place
 
 
-def refused(place, *words, says: tuple[str, ...], program=("deepshard",)) -> str:
-    """The command must end with 2 and one line that says all of that; returns the line."""
+def refused(place, *words, says: tuple[str, ...], program=("deepshard",), about_sql: bool = False) -> None:
+    """The command must end with 2 and one line that says all of that; a fault in SQL may be shown below it."""
     done = place.run(*words, program=program)
     assert done.returncode == 2, f"{words} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith(("deepshard: ", "error: ")), done.stderr
+    assert (len(lines) == 1 or about_sql) and lines[0].startswith(("deepshard: ", "error: ")), done.stderr
     for text in says:
-        assert text in lines[0], f"{text!r} is not in {lines[0]!r}"
-    return lines[0]
+        assert text in done.stderr, f"{text!r} is not in {done.stderr!r}"
 
 
 @pytest.fixture
@@ -47,17 +46,16 @@ def test_scan_says_what_is_there_and_what_is_missing(empty):
 
 def test_scan_names_what_is_missing(empty):
     lines = empty.ok("scan", "faceforensics", FFPP, "--names").splitlines()
-    assert "missing\tffpp/original/c23\t000" in lines
-    assert "missing\tffpp/original/c23\t071" not in lines
+    assert "missing\tffpp/original/c23\t000.mp4" in lines
+    assert "missing\tffpp/original/c23\t071.mp4" not in lines
     assert not [line for line in lines if line.startswith("unexpected")]
 
 
-def test_a_smaller_scan_is_refused_until_it_is_meant(empty):
-    tree = (empty.folder / "videos").resolve() / "Celeb-DF-v2"
-    shutil.copytree(tree, empty.folder / "Celeb-DF-v2")
-    empty.ok("scan", "celebdf", "Celeb-DF-v2")
+def test_another_copy_takes_the_place_of_the_first_only_if_that_is_meant(empty):
+    empty.ok("scan", "celebdf", CELEB)
+    shutil.copytree(empty.folder / CELEB, empty.folder / "Celeb-DF-v2")
     shutil.rmtree(empty.folder / "Celeb-DF-v2" / "YouTube-real")
-    refused(empty, "scan", "celebdf", "Celeb-DF-v2", says=("--replace",))
+    refused(empty, "scan", "celebdf", "Celeb-DF-v2", says=("lacks 2", "--name", "--replace"))
     assert "6 videos" in empty.ok("scan", "celebdf", "Celeb-DF-v2", "--replace")
 
 
@@ -129,12 +127,11 @@ def test_results_and_predictions_of_a_run(trained):
     assert done.returncode == 1 and bad["score"] is None and "black.mp4" in bad["reason"]
     assert len(good["faces"]) == 6
     assert good["score"] == pytest.approx(sum(face["score"] for face in good["faces"]) / 6, abs=1e-5)
-    # the same faces as those in the shards, so the same scores
-    scored = "SELECT frame_index, score FROM predictions JOIN faces USING (sample_id) WHERE video_id = 'ffpp/original/c23/953'"
-    known = {
-        row["frame_index"]: row["score"] for row in map(json.loads, trained.ok("sql", scored, "--json").splitlines())
-    }
-    assert known == {face["frame_index"]: pytest.approx(face["score"], abs=1e-4) for face in good["faces"]}
+    # nearly the faces in the shards: where a dataset has masks, curation searches more thoroughly
+    query = "SELECT frame_index, score FROM predictions JOIN faces USING (sample_id) WHERE faces.name = '953'"
+    scored = map(json.loads, trained.ok("sql", query, "--json").splitlines())
+    known = {row["frame_index"]: row["score"] for row in scored}
+    assert known == {face["frame_index"]: pytest.approx(face["score"], abs=0.05) for face in good["faces"]}
 
 
 # -- the splits FS-I and NT-I, from the names in the tree --------------------------------------------------------------
@@ -179,7 +176,7 @@ def test_a_root_of_another_layout(empty):
 
 def test_an_empty_folder(empty):
     (empty.folder / "nothing").mkdir()
-    refused(empty, "scan", "celebdf", "nothing", says=("nothing", "Celeb-real"))
+    refused(empty, "scan", "celebdf", "nothing", says=("nothing", "empty", "give the folder"))
 
 
 def test_a_folder_that_is_not_there(empty):
@@ -198,7 +195,7 @@ def test_a_description_with_an_unknown_key(empty):
 
 
 def test_before_anything_was_scanned(empty):
-    for words in (["curate", *RECIPE], ["sql", "FROM faces"], ["split", "pin", "ffpp/f2f_val"], ["catalog"]):
+    for words in (["sql", "FROM faces"], ["split", "pin", "ffpp/f2f_val"], ["catalog"], ["curate", *RECIPE]):
         refused(empty, *words, says=("catalog.duckdb", "deepshard"))
 
 
@@ -210,14 +207,14 @@ def test_recipes_that_cannot_be(pinned):
 
 
 def test_sql_that_cannot_be_run(pinned):
-    refused(pinned, "sql", "SELECT sampel_id FROM faces", says=("sampel_id", "sample_id"))
+    refused(pinned, "sql", "SELECT sampel_id FROM faces", says=("sampel_id", "sample_id"), about_sql=True)
     refused(pinned, "sql", "DROP TABLE videos", says=("SELECT",))
     refused(pinned, "sql", "SELECT * FROM read_csv('/etc/passwd')", says=("read_csv",))
 
 
 def test_a_split_with_a_typing_error_names_file_and_line(own):
     (own.folder / "mine.sql").write_text("-- mine\nSELECT sample_id\nFROM faces\nWHERE metod = 'original'\n")
-    refused(own, "split", "pin", "mine.sql", says=("mine.sql", "4", "metod", "method"))
+    refused(own, "split", "pin", "mine.sql", says=("mine.sql:4", "metod", "method"), about_sql=True)
 
 
 def test_a_split_that_selects_nothing_says_what_there_is(pinned):

@@ -112,6 +112,8 @@ def _check(config: Config, chosen: splits.Splits, world: int) -> None:
     """Raise for whatever can be known to be wrong before anything is made."""
     model = build_detector(config.detector.name, config.detector.options)
     machine.check_device(config)
+    for _, split in chosen.all():
+        split.check_shards()
     if config.evaluate is None:
         splits.check_train(chosen.train, model, config.detector.name)
         training_sampler(config, chosen.train, 0, world)

@@ -39,7 +39,9 @@ def split_path(name: str, store: Path, catalog: Path) -> Path:
         raise TrainingError(f"{name} was pinned {len(versions)} times: say which, {' or '.join(versions)}")
     near = difflib.get_close_matches(name, [*pinned, *{full.split("@")[0] for full in pinned}], n=3, cutoff=0.4)
     hint = (
-        f"did you mean {' or '.join(near)}?" if near else f"pin one first: deepshard pin FILE.sql (looked in {folder})"
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else f"pin one first: deepshard split pin FILE.sql (looked in {folder})"
     )
     raise TrainingError(f"there is no file and no pinned split {name!r}: {hint}")
 

@@ -39,23 +39,26 @@ class Expression:
         """
         bumps = self._bumps(smile, brows)
         moved = self._forward_bumps(self.rest, bumps)
-        x, y = self.x, self.y
-        columns = x[0].astype(np.float64)
-        at_rest, drawn, opening = self._mouth(columns, moved, jaw)
-        top, teeth, bottom = opening
-        dark = np.maximum(_band(y, teeth + 1, bottom), np.float32(0.75 * max(-jaw, 0.0) ** 2) * _band(y, top, bottom))
-        y = _slide(y, drawn, at_rest)
+        columns = self.x[0].astype(np.float64)
+        y, dark = self.y.copy(), np.zeros_like(self.y)
+        at_rest, drawn, (top, teeth, bottom) = self._mouth(columns, moved, jaw)
+        part = self._rows(drawn)
+        line = np.float32(0.75 * max(-jaw, 0.0) ** 2) * _band(y[part], top, bottom)
+        dark[part] = np.maximum(_band(y[part], teeth + 1, bottom), line)
+        y[part] = _slide(y[part], drawn, at_rest)
         for eye in _EYES:
             at_rest, drawn = self._eye(columns, moved, eye, blink)
+            part = self._rows(drawn)
             lash = np.minimum(0.3 * (at_rest[3] - at_rest[1]), 1)
-            dark = np.maximum(dark, np.float32(0.8 * blink**2) * _band(y, drawn[2], drawn[3] + lash))
-            y = _slide(y, drawn, at_rest)
-        rest_x, rest_y = x, y
+            line = np.float32(0.8 * blink**2) * _band(y[part], drawn[2], drawn[3] + lash)
+            dark[part] = np.maximum(dark[part], line)
+            y[part] = _slide(y[part], drawn, at_rest)
+        rest_x, rest_y = np.zeros_like(y), y - self.y
         for centre, spread, shift in zip(*bumps, strict=True):
-            weight = _bump(x, y, centre, spread)
-            rest_x = rest_x - np.float32(shift[0]) * weight
-            rest_y = rest_y - np.float32(shift[1]) * weight
-        return np.dstack([rest_x - self.x, rest_y - self.y, dark])
+            weight = _bell(self.x[0], centre[0], spread[0]) * _bell(y, centre[1], spread[1])
+            rest_x -= np.float32(shift[0]) * weight
+            rest_y -= np.float32(shift[1]) * weight
+        return np.dstack([rest_x, rest_y, dark])
 
     def landmarks(self, blink: float, jaw: float, smile: float, brows: float) -> np.ndarray:
         """The 68 landmarks under an expression, float64 [68, 2], canvas pixels."""
@@ -68,6 +71,11 @@ class Expression:
             at_rest, drawn = self._eye(moved[group, 0], moved, eye, blink)
             points[group, 1] = _slide(moved[group, 1][None], at_rest, drawn)[0]
         return points
+
+    def _rows(self, knots: np.ndarray) -> slice:
+        """Rows of the map that lie between the first and the last of the knots [k, n], and a little more."""
+        low, high = (np.array([knots[0].min(), knots[-1].max()]) - self.origin[1]) / STEP
+        return slice(max(int(low) - 2, 0), int(high) + 4)
 
     def _bumps(self, smile: float, brows: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Four smooth moves: centres in the moved face, spreads and shifts, each [4, 2]; tops move by their shifts."""
@@ -140,10 +148,9 @@ def _curve(columns: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.interp(columns, points[order, 0], points[order, 1])
 
 
-def _bump(x: np.ndarray, y: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    number = x.dtype.type
-    a, b = (x - number(centre[0])) / number(spread[0]), (y - number(centre[1])) / number(spread[1])
-    return np.exp(-(a * a + b * b) / 2)
+def _bell(values: np.ndarray, centre: float, spread: float) -> np.ndarray:
+    scaled = (values - values.dtype.type(centre)) / values.dtype.type(spread)
+    return np.exp(scaled * scaled * values.dtype.type(-0.5))
 
 
 def _slide(y: np.ndarray, frm: np.ndarray, to: np.ndarray) -> np.ndarray:

@@ -161,19 +161,19 @@ def _tones(rgb, skin, hair, clothes, landmarks, rng, darkness: float) -> np.ndar
 
 def _texture(image, skin, hair, landmarks, rng) -> np.ndarray:
     height, width = skin.shape
-    grain = rng.normal(size=(height, width)).astype(np.float32)
+    grain = rng.standard_normal((height, width), np.float32)
     fine = cv2.GaussianBlur(grain, (0, 0), 0.9) - cv2.GaussianBlur(grain, (0, 0), 2.4)
-    coarse = cv2.GaussianBlur(rng.normal(size=(height, width)).astype(np.float32), (0, 0), 2.2)
+    coarse = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), 2.2)
     coarse -= cv2.GaussianBlur(coarse, (0, 0), 6)
     pores = fine / fine.std() * rng.uniform(0.018, 0.034) + coarse / coarse.std() * rng.uniform(0.012, 0.026)
     if rng.random() < 0.35:  # freckles and moles
-        spots = cv2.GaussianBlur(np.float32(rng.random((height, width)) > 0.9988), (0, 0), 1.3)
+        spots = cv2.GaussianBlur(np.float32(rng.random((height, width), np.float32) > 0.9988), (0, 0), 1.3)
         pores -= spots / 0.094 * rng.uniform(0.1, 0.3)
     if rng.random() < 0.35:  # stubble
         cheeks = np.r_[landmarks[3:14], landmarks[[31, 35]]]
         beard = cv2.GaussianBlur(polygon((height, width), cheeks).astype(np.float32), (0, 0), 9)
         beard *= 1 - cv2.GaussianBlur(polygon((height, width), landmarks[48:60]).astype(np.float32), (0, 0), 3)
         pores -= beard * (rng.uniform(0.12, 0.3) + 0.06 * fine / fine.std())
-    strands = cv2.GaussianBlur(rng.normal(size=(height, width)).astype(np.float32), (0, 0), 3.5, sigmaY=1.0)
+    strands = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), 3.5, sigmaY=1.0)
     shine = strands / strands.std() * rng.uniform(0.03, 0.07)
     return image * (1 + skin[..., None] * pores[..., None] + hair[..., None] * shine[..., None])

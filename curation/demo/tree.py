@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
+from threadpoolctl import threadpool_limits
 
 from curation.demo.encode import CRF, FPS, encode, encode_masks, write
 from curation.demo.forgeries import METHODS
@@ -108,7 +109,7 @@ def make_clip(photo: Photograph, clip: Clip, frames: int, seed: int = 0) -> Foot
 
 
 def _make_job(root: Path, job: Job, photo: Photograph, frames: int, seed: int) -> None:
-    with _one_opencv_thread():
+    with _one_thread():
         clips = dict.fromkeys(c for video in job for c in (video.clip, video.source) if c is not None)
         footage = {clip: make_clip(photo, clip, frames, seed) for clip in clips}
         forged, forged_as = None, None
@@ -125,11 +126,13 @@ def _make_job(root: Path, job: Job, photo: Photograph, frames: int, seed: int) -
 
 
 @contextmanager
-def _one_opencv_thread() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
+    """One thread in OpenCV and BLAS: jobs run side by side, and sums are taken in one order."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         cv2.setNumThreads(before)
 

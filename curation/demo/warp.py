@@ -87,19 +87,16 @@ def mesh_map(
     anchor, origin = corners[:, 0].copy(), originals[:, 0].copy()
     origin[flat] = originals[flat].mean(1)
     shift = origin - np.einsum("tij,tj->ti", linear, anchor)
-    table = np.concatenate(
-        [linear.reshape(-1, 4), shift, originals.min(1), originals.max(1)],
-        axis=1,
-        dtype=np.float32,
-        casting="same_kind",
-    )
-    rows, columns = np.nonzero(which >= 0)
-    t = table[which[rows, columns]]
+    table = [linear[:, 0, 0], linear[:, 0, 1], shift[:, 0], linear[:, 1, 0], linear[:, 1, 1], shift[:, 1]]
+    table = np.stack(table + [*originals.min(1).T, *originals.max(1).T]).astype(np.float32)
+    inside = which >= 0
+    rows, columns = np.nonzero(inside)
+    xx, xy, x0, yx, yy, y0, x_low, y_low, x_high, y_high = np.take(table, which[inside], axis=1)
     x, y = columns.astype(np.float32), rows.astype(np.float32)
     out = np.full((height, width, 2), -1, np.float32)
-    out[rows, columns, 0] = np.clip(t[:, 0] * x + t[:, 1] * y + t[:, 4], t[:, 6], t[:, 8])
-    out[rows, columns, 1] = np.clip(t[:, 2] * x + t[:, 3] * y + t[:, 5], t[:, 7], t[:, 9])
-    return out, which >= 0
+    out[inside, 0] = np.clip(xx * x + xy * y + x0, x_low, x_high)
+    out[inside, 1] = np.clip(yx * x + yy * y + y0, y_low, y_high)
+    return out, inside
 
 
 def polygon(shape: tuple[int, int], points: np.ndarray) -> np.ndarray:

@@ -95,6 +95,12 @@ def open_backend(name: str, device: str | None = None, **options) -> FaceBackend
     raise FacesError(f"no face backend is called {name!r}: take one of {', '.join(BACKENDS)}")
 
 
+def backend_of(recipe, device: str | None = None) -> FaceBackend:
+    """The backend that a recipe (curation.recipe.Recipe) asks for. Raises FacesError as ``open_backend`` does."""
+    options = {"scheme": recipe.scheme} if recipe.aligner == "dlib" else {}
+    return open_backend(recipe.aligner, device, **options)
+
+
 def check_frames(frames: Sequence[np.ndarray]) -> None:
     """Raises FacesError unless every frame is uint8 [H, W, 3]."""
     for frame in frames:

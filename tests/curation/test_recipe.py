@@ -12,6 +12,7 @@ CHANGES = {
     "sampling": "evenly 8",
     "aligner": "dlib",
     "faces": "all",
+    "scheme": "dlib5",
     "margin": 0.25,
     "size": 128,
     "interpolation": "linear",
@@ -31,7 +32,7 @@ def test_every_shipped_recipe_loads_and_has_its_own_hash():
 
 @pytest.mark.parametrize("key", CHANGES)
 def test_each_setting_changes_the_hash(key):
-    recipe = Recipe("r")
+    recipe = Recipe("r", aligner="face_alignment" if key == "aligner" else "dlib")
     assert dataclasses.replace(recipe, **{key: CHANGES[key]}).hash != recipe.hash
 
 
@@ -73,6 +74,7 @@ def test_a_recipe_of_ones_own_is_a_file(tmp_path):
         ("samplling: all", "did you mean 'sampling'"),
         ("sampling: first 10", "evenly 32"),
         ("codec: bmp", "png, webp, jpg"),
+        ("scheme: dlib5", "comes with aligner dlib"),
         ("size: 8", "between 16 and 2048"),
         ("size: big", "whole number"),
         ("masks: maybe", "true or false"),

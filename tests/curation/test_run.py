@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from curation.faces.backend import FacesError
 from curation.recipe import Recipe
 from curation.run import CurationError, curate
 from curation.sources import open_source, write_source
@@ -290,9 +291,8 @@ def test_aligned_images_and_folders_of_faces_pass_through_with_a_resize_only(tmp
 def test_missing_weights_stop_the_run_before_any_work(videos, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
     catalog, store = scan(videos, tmp_path)
-    with pytest.raises(Exception, match="--aligner dlib") as caught:
+    with pytest.raises(FacesError, match="--aligner dlib"):
         curate(catalog, store, Recipe("default", "evenly 4"))
-    assert caught.value.deepshard_error
     assert not (store / "shards").exists()
 
 
@@ -313,3 +313,11 @@ def test_failed_videos_can_be_tried_again(tmp_path):
     assert row == {"status": "done", "faces": 6}
     assert len(list(store.glob("shards/*.videos.parquet"))) == 2
     assert pq.read_table(next(store.glob("shards/*[0-9].parquet"))).num_rows == 6
+
+
+def test_five_landmarks_fit_the_same_shards(videos, tmp_path):
+    catalog, store = scan(videos, tmp_path)
+    curate(catalog, store, Recipe("five", sampling="evenly 2", aligner="dlib", scheme="dlib5", size=64))
+    facts = [json.loads(data) for name, data in members(store).items() if name.endswith(".json")]
+    assert {len(fact["landmarks"]) for fact in facts} == {5}
+    assert {row["landmark_scheme"] for row in ask(catalog, "FROM samples")} == {"dlib5"}
