@@ -117,8 +117,7 @@ def curate(
             plans.append(_write_plan(store, recipe, videos))
         elif not plans:
             return report
-        thorough = _datasets_with_masks(catalog) if recipe.faces == "one" else None
-        tasks, open_packs = _open_tasks(plans, store, roots, thorough)
+        tasks, open_packs = _open_tasks(plans, store, roots)
         progress = Progress(len(tasks))
         report.videos = len(tasks)
         _finish_packs(store, open_packs)
@@ -204,14 +203,6 @@ def _roots(catalog: Path) -> dict[str, str]:
         return dict(db.execute("SELECT source, root FROM sources").fetchall())
 
 
-def _datasets_with_masks(catalog: Path) -> set[str]:
-    """Where masks tell which face was manipulated, it may be a small one; real and fake are searched alike."""
-    with connect_read(catalog) as db:
-        return {
-            name for (name,) in db.execute("SELECT DISTINCT dataset FROM videos WHERE mask_path IS NOT NULL").fetchall()
-        }
-
-
 def _write_plan(store: Path, recipe: Recipe, videos: list[dict[str, Any]]) -> Plan:
     # what a shard's samples have in common: dataset, and whether there is a mask member and landmarks
     kinds: dict[tuple, list[dict[str, Any]]] = {}
@@ -254,12 +245,9 @@ def _left_plans(store: Path, recipe: Recipe) -> Iterator[Plan]:
 
 
 def _open_tasks(
-    plans: list[Plan], store: Path, roots: dict[str, str], thorough: set[str] | None
+    plans: list[Plan], store: Path, roots: dict[str, str]
 ) -> tuple[list[Task], dict[str, tuple[set[Path], list[Path]]]]:
-    """The videos that still need a part, and the packs that are not written yet: name -> (parts awaited, all parts).
-
-    ``thorough``: datasets whose videos are searched for every face, None for all of them.
-    """
+    """The videos that still need a part, and the packs that are not written yet: name -> (parts awaited, all parts)."""
     tasks, open_packs = [], {}
     for plan in plans:
         for name, videos in plan.packs.items():
@@ -278,8 +266,7 @@ def _open_tasks(
                         f"the catalog has no source {video['source']!r} any more, but a run left videos of it "
                         "unfinished. Scan it again, then run the same command"
                     )
-                every_face = thorough is None or video["dataset"] in thorough
-                tasks.append(Task(video, roots[video["source"]], str(part), thorough=every_face))
+                tasks.append(Task(video, roots[video["source"]], str(part)))
     return tasks, open_packs
 
 

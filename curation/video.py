@@ -49,14 +49,13 @@ class SourceGone(RuntimeError):
 class Task:
     """A video to curate: its catalog row, the root of its source and where its part goes.
 
-    ``decoder`` insists on one. ``thorough``: search for every face, since the one to keep may be a small one.
+    ``decoder`` insists on one.
     """
 
     video: dict[str, Any]
     root: str
     part: str
     decoder: str | None = None
-    thorough: bool = False
 
 
 @dataclass
@@ -150,7 +149,7 @@ def _visit(
     for indices in Sampling.parse(recipe.sampling).rounds(there, lambda: visit.with_face):
         visit.wanted.extend(indices)
         if backend is not None:
-            backend.reset(task.thorough)
+            backend.reset(recipe.thorough)
         masks = _masks(mask_clip, indices)
         for chunk in _chunks(_frames(clip, indices, visit), backend.batch if backend else 1):
             intact = []

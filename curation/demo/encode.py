@@ -17,7 +17,7 @@ PRESET = "veryfast"  # x264: half the time of its default
 CRF = {"c23": 23, "c40": 40, "native": 23, "mask": 18}
 
 
-def encode(frames: np.ndarray, crf: int) -> bytes:
+def encode(frames: np.ndarray, crf: int, preset: str = PRESET) -> bytes:
     """An MP4 with one H.264 stream (yuv420p, 25 frames/s) of uint8 RGB frames [n, height, width, 3], sides even."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
@@ -26,7 +26,7 @@ def encode(frames: np.ndarray, crf: int) -> bytes:
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
         # Without cpu-independent x264's choices depend on the processor and, now and then, on what memory held before.
-        stream.options = {"crf": str(crf), "preset": PRESET, "x264-params": "cpu-independent=1"}
+        stream.options = {"crf": str(crf), "preset": preset, "x264-params": "cpu-independent=1"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
         container.mux(stream.encode())
@@ -36,7 +36,7 @@ def encode(frames: np.ndarray, crf: int) -> bytes:
 def encode_masks(masks: np.ndarray) -> bytes:
     """An MP4 of bool masks [n, height, width]: white where True, black elsewhere."""
     grey = masks.astype(np.uint8) * np.uint8(255)
-    return encode(np.repeat(grey[..., None], 3, -1), CRF["mask"])
+    return encode(np.repeat(grey[..., None], 3, -1), CRF["mask"], "ultrafast")
 
 
 def write(path: Path, content: bytes) -> None:

@@ -155,7 +155,7 @@ def test_fs_i_and_nt_i_are_the_people_of_the_training_set_in_frames_it_did_not_d
 
 
 def test_fs_i_is_not_the_people_of_a_training_set_that_has_fewer(world, tmp_path):
-    """The condition is the training set's people, not the official split: with fewer people trained on, there are fewer."""
+    """The condition is the training set's people, not the official split: fewer people trained on, fewer here."""
     folder = tmp_path / "queries"
     (folder / "ffpp").mkdir(parents=True)
     (folder / "paper1").mkdir()
