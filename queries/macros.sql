@@ -10,20 +10,19 @@
 CREATE OR REPLACE MACRO multiply64(z, m) AS
     ((z::UHUGEINT * m::UHUGEINT) & 18446744073709551615::UHUGEINT)::UBIGINT;
 
-CREATE OR REPLACE MACRO scramble64(z, shift, m) AS multiply64(xor(z, z >> shift), m);
+-- z with its upper half laid over its lower one
+CREATE OR REPLACE MACRO fold64(z) AS xor(z, z >> 32);
 
--- the finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014, with the
--- constants of Stafford's variant 13): a bijection of 64 bits in which every input bit moves about half of the output
-CREATE OR REPLACE MACRO mix64(z) AS
-    xor(scramble64(scramble64(z, 30, 13787848793156543929), 27, 10723151780598845931),
-        scramble64(scramble64(z, 30, 13787848793156543929), 27, 10723151780598845931) >> 31);
-
--- draw(draw_key, seed): a number of 64 bits; the order by it is the seed's shuffle. Two faces never get the same number
--- unless they have the same draw_key. The seed comes in as SplitMix64's sequence has it, times the golden ratio.
+-- draw(draw_key, seed): a number of 64 bits; the order by it is the seed's shuffle. Multiply and fold in turn, as the
+-- finaliser of SplitMix64 does and with its constants (Steele, Lea, Flood: Fast splittable pseudorandom number generators,
+-- OOPSLA 2014), with one fold fewer, since keys are SHA-256 to begin with: each fold doubles the expression. Every step can
+-- be undone, so two faces have the same number only if they have the same draw_key.
 --   SELECT * FROM faces WHERE draw(draw_key, 1) % 10 = 0
 CREATE OR REPLACE MACRO draw(draw_key, seed) AS
-    mix64(xor(draw_key::UBIGINT,
-              multiply64((seed::HUGEINT & 18446744073709551615::HUGEINT)::UBIGINT, 11400714819323198485)));
+    multiply64(fold64(multiply64(fold64(multiply64(
+        xor(draw_key::UBIGINT,
+            multiply64((seed::HUGEINT & 18446744073709551615::HUGEINT)::UBIGINT, 11400714819323198485)),
+        13787848793156543929)), 10723151780598845931)), 11400714819323198485);
 
 -- evenly(i, count, n): is the i-th of count things (from 0) among n that lie evenly? Exactly n of them are, all where
 -- there are fewer; n = 1 is the middle one.
@@ -39,8 +38,8 @@ CREATE OR REPLACE MACRO identities(target_id, source_id, visible_id) AS
 
 -- drawn_per(t, per, n, seed): up to n faces of each value of the column `per`, by seeded draw.
 --   FROM drawn_per(train, method, n := 2000, seed := 1)
--- Faces are counted by the top 16 bits of their draw, so that only those of the last bucket need sorting; ties there are
--- broken by sample_id.
+-- Faces are counted by the top 16 bits of their draw. So the n-th of each value, its edge, is found by sorting one bucket
+-- alone, with ties broken by sample_id, and everything up to the edge is taken.
 CREATE OR REPLACE MACRO drawn_per(t, per, n, seed) AS TABLE
     WITH _buckets AS (
         SELECT per AS _part, draw(draw_key, seed) >> 48 AS _bucket, count(*) AS _faces
@@ -48,15 +47,20 @@ CREATE OR REPLACE MACRO drawn_per(t, per, n, seed) AS TABLE
     ), _filled AS (
         SELECT *, sum(_faces) OVER (PARTITION BY _part ORDER BY _bucket) AS _total FROM _buckets
     ), _last AS (
-        SELECT _part, min(_bucket) AS _bucket, n - min(_total - _faces) AS _room FROM _filled WHERE _total >= n GROUP BY _part
-    ), _squeezed AS (
-        SELECT sample_id FROM query_table(t) JOIN _last ON per IS NOT DISTINCT FROM _part
-        WHERE draw(draw_key, seed) >> 48 = _bucket AND sample_id IS NOT NULL
-        QUALIFY row_number() OVER (PARTITION BY _part ORDER BY draw(draw_key, seed), sample_id) <= _room
+        SELECT _part AS _last_part, min(_bucket) AS _bucket, n - min(_total - _faces) AS _room
+        FROM _filled WHERE _total >= n GROUP BY _part
+    ), _edge AS (
+        SELECT _last_part AS _edge_part, draw(draw_key, seed) AS _draw, sample_id AS _id
+        FROM query_table(t) JOIN _last ON per IS NOT DISTINCT FROM _last_part AND draw(draw_key, seed) >> 48 = _bucket
+        WHERE sample_id IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY _last_part ORDER BY draw(draw_key, seed), sample_id) = _room
     )
-    SELECT _f.* FROM query_table(t) _f LEFT JOIN _last ON per IS NOT DISTINCT FROM _part
-    WHERE _f.sample_id IS NULL OR _bucket IS NULL OR draw(_f.draw_key, seed) >> 48 < _bucket
-       OR _f.sample_id IN (FROM _squeezed);
+    SELECT _f.*
+    FROM query_table(t) _f
+    LEFT JOIN _last ON per IS NOT DISTINCT FROM _last_part
+    LEFT JOIN _edge ON per IS NOT DISTINCT FROM _edge_part
+    WHERE _f.sample_id IS NULL OR _bucket IS NULL
+       OR draw(_f.draw_key, seed) < _draw OR (draw(_f.draw_key, seed) = _draw AND _f.sample_id <= _id);
 
 -- drawn(t, n, seed): up to n faces by seeded draw.  FROM drawn(train, n := 500, seed := 1)
 CREATE OR REPLACE MACRO drawn(t, n, seed) AS TABLE FROM drawn_per(t, 0, n, seed);
@@ -73,18 +77,22 @@ CREATE OR REPLACE MACRO balanced(t, seed, n := 9223372036854775807) AS TABLE
     ), _filled AS (
         SELECT *, sum(_faces) OVER (PARTITION BY _part ORDER BY _bucket) AS _total FROM _buckets
     ), _wanted AS (
-        SELECT least(n, coalesce(sum(_faces) FILTER (_part = 0), 0), coalesce(sum(_faces) FILTER (_part = 1), 0)) AS _each
+        SELECT least(n, coalesce(sum(_faces) FILTER (_part = 0), 0), coalesce(sum(_faces) FILTER (_part = 1), 0))
+               AS _each
         FROM _buckets
     ), _last AS (
         SELECT _part, min(_bucket) AS _bucket, _each - min(_total - _faces) AS _room
         FROM _filled, _wanted WHERE _total >= _each GROUP BY _part, _each
-    ), _squeezed AS (
-        SELECT sample_id FROM query_table(t) JOIN _last ON label = _part
-        WHERE draw(draw_key, seed) >> 48 = _bucket AND sample_id IS NOT NULL
-        QUALIFY row_number() OVER (PARTITION BY _part ORDER BY draw(draw_key, seed), sample_id) <= _room
+    ), _edge AS (
+        SELECT _part, draw(draw_key, seed) AS _draw, sample_id AS _id
+        FROM query_table(t) JOIN _last ON label = _part AND draw(draw_key, seed) >> 48 = _bucket
+        WHERE sample_id IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY _part ORDER BY draw(draw_key, seed), sample_id) = _room
     )
-    SELECT _f.* FROM query_table(t) _f LEFT JOIN _last ON label = _part
-    WHERE _f.sample_id IS NULL OR draw(_f.draw_key, seed) >> 48 < _bucket OR _f.sample_id IN (FROM _squeezed);
+    SELECT _f.*
+    FROM query_table(t) _f LEFT JOIN _edge ON label = _part
+    WHERE _f.sample_id IS NULL
+       OR draw(_f.draw_key, seed) < _draw OR (draw(_f.draw_key, seed) = _draw AND _f.sample_id <= _id);
 
 -- frames_per_video(t, n): up to n frames of every video, evenly spaced among those that t has of it; all faces of a frame
 -- that is taken.  FROM frames_per_video(train, n := 16)

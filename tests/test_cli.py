@@ -22,6 +22,12 @@ def refused(place, *words, says: tuple[str, ...], program=("deepshard",), about_
         assert text in done.stderr, f"{text!r} is not in {done.stderr!r}"
 
 
+def faces_of(place) -> int:
+    """How many faces curation found, by the sidecars of the shards."""
+    sidecars = place.folder.glob("store/shards/*.parquet")
+    return sum(pq.read_metadata(file).num_rows for file in sidecars if not file.name.endswith(".videos.parquet"))
+
+
 @pytest.fixture
 def empty(demo_tree, tmp_path):
     """Videos, and nothing done yet."""
@@ -70,7 +76,7 @@ def test_sql_in_every_form(pinned, tmp_path):
     assert [(row["dataset"], row["label"]) for row in rows] == [
         (dataset, label) for dataset in ("celebdf-v2", "dfd", "ffpp") for label in (0, 1)
     ]
-    assert sum(row["faces"] for row in rows) == 384
+    assert sum(row["faces"] for row in rows) == faces_of(pinned)
     table = list(csv.DictReader(io.StringIO(pinned.ok("sql", query, "--csv"))))
     assert table == [{key: str(value) for key, value in row.items()} for row in rows]
     assert "6 rows" in pinned.ok("sql", query, "--parquet", tmp_path / "faces.parquet")
@@ -79,7 +85,7 @@ def test_sql_in_every_form(pinned, tmp_path):
 
 def test_a_table_says_what_it_leaves_out(pinned):
     said = pinned.ok("sql", "FROM faces", "--rows", "3")
-    assert "the first 3 of 384 rows" in said
+    assert f"the first 3 of {faces_of(pinned)} rows" in said
     # piped, no cell is broken over lines: head, rule, three rows
     assert len([line for line in said.splitlines() if line.strip()]) == 6
 
@@ -108,10 +114,10 @@ def test_split_commands(own):
 def test_catalog_is_made_again_from_the_store(own):
     before = json.loads(own.ok("catalog", "--json"))
     (own.folder / "catalog.duckdb").unlink()
-    assert "384 faces of 64 videos" in own.ok("catalog", "rebuild")
+    assert f"{before['counts']['samples']} faces of 64 videos" in own.ok("catalog", "rebuild")
     after = json.loads(own.ok("catalog", "--json"))
     assert after["counts"] == before["counts"] and after["videos"] == before["videos"]
-    assert "64 videos, 64 attempts, 384 samples" in own.ok("catalog")
+    assert "64 videos, 64 attempts" in own.ok("catalog")
 
 
 def test_results_and_predictions_of_a_run(trained):
@@ -131,7 +137,7 @@ def test_results_and_predictions_of_a_run(trained):
     query = "SELECT frame_index, score FROM predictions JOIN faces USING (sample_id) WHERE faces.name = '953'"
     scored = map(json.loads, trained.ok("sql", query, "--json").splitlines())
     known = {row["frame_index"]: row["score"] for row in scored}
-    assert known == {face["frame_index"]: pytest.approx(face["score"], abs=0.05) for face in good["faces"]}
+    assert known == {face["frame_index"]: pytest.approx(face["score"], abs=1e-4) for face in good["faces"]}
 
 
 # -- the splits FS-I and NT-I, from the names in the tree --------------------------------------------------------------
@@ -238,7 +244,7 @@ def test_a_shard_that_was_deleted(own):
     """Reading the catalog goes on; pinning warns; training stops and names the shard."""
     lost = next(file for file in own.folder.glob("store/shards/ffpp-*.tar"))
     lost.unlink()
-    assert len(own.ok("sql", "SELECT sample_id FROM faces", "--json").splitlines()) == 384
+    assert len(own.ok("sql", "SELECT sample_id FROM faces", "--json").splitlines()) == faces_of(own)
     done = own.run("split", "pin", "ffpp/f2f_train", "--name", "lost")
     assert "error" in done.stdout and "curate these videos again" in done.stdout
     refused(own, "split", "pin", "ffpp/f2f_train", "--strict", says=("missing_shard", "gone"))
@@ -257,7 +263,7 @@ def test_a_catalog_of_a_newer_version(own):
         db.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
         assert db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchall() == [("99",)]
     for words in (["sql", "FROM faces"], ["curate", *RECIPE], ["split", "pin", "ffpp/f2f_val"]):
-        refused(own, *words, says=("99", "newer"))
+        refused(own, *words, says=("schema version 99", "update deepshard"))
 
 
 def test_a_checkpoint_that_is_not_there(pinned):

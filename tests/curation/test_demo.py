@@ -32,7 +32,7 @@ MICRO = Size(
     train=1, val=0, test=0, frames=4, methods=("Deepfakes", "Face2Face"), c40_pairs=0,
     actors=2, scenes=1, celebrities=2, youtube=1,
 )  # fmt: skip
-PEOPLE = 24
+PEOPLE = 16
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +300,7 @@ def test_face2face_moves_the_mouth_as_the_source_does(footage, forgeries):
 def columns(photo):
     """Metadata of originals and forgeries of the first people: {column: {method: values}}."""
     detector = dlib.get_frontal_face_detector()
-    clips = [make_clip(photo, Clip("ffpp", str(i), i, i), 5) for i in range(PEOPLE)]
+    clips = [make_clip(photo, Clip("ffpp", str(i), i, i), 16) for i in range(PEOPLE)]
 
     def measure(frames):
         faces = detector(frames[-1], 1)

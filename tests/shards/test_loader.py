@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -54,7 +55,17 @@ def test_every_number_of_workers_gives_the_same_batches(split):
             same(one, other)
 
 
+@pytest.fixture
+def may_fork():
+    """A fork takes along OpenCV's pool but not its threads, and the child waits for them for ever: end them before."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(before)
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.usefixtures("may_fork")
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("workers", [0, 1, 2, 4])
 def test_ranks_and_workers_together_give_each_global_batch(split, ranks, workers):
@@ -67,6 +78,7 @@ def test_ranks_and_workers_together_give_each_global_batch(split, ranks, workers
             assert torch.equal(torch.cat([of_rank[step][name] for of_rank in per_rank]), whole[name])
 
 
+@pytest.mark.usefixtures("may_fork")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_other_ways_to_start_workers_give_the_same_batches(split, method):
     for one, other in zip(batches(split, 1, start_method=method), batches(split, 0), strict=True):
