@@ -38,7 +38,7 @@ class Recipe:
     aligner: Literal["face_alignment", "dlib"] = "face_alignment"
     faces: Literal["one", "all"] = "one"  # one: the manipulated face where a mask tells, else the largest over the clip
     scheme: Literal["ibug68", "dlib5"] = "ibug68"  # landmarks; dlib5 comes with dlib alone and is in the public domain
-    thorough: bool = True  # dlib: look for faces smaller than the largest, too; a mask may mean one of them
+    thorough: bool = False  # dlib: look for faces smaller than the largest, too; a mask may mean one of them
     template: Literal["five"] = "five"  # eye centres, nose tip, mouth corners; see curation.faces.align
     margin: float = 0.15  # how much more than the template's own frame is shown on each side, as a share of the size
     size: int = 256  # side of the crop, pixels

@@ -12,7 +12,7 @@ CHANGES = {
     "sampling": "evenly 8",
     "aligner": "dlib",
     "faces": "all",
-    "thorough": False,
+    "thorough": True,
     "scheme": "dlib5",
     "margin": 0.25,
     "size": 128,

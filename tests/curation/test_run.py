@@ -24,7 +24,7 @@ from shards.verify import verify_store
 from tests.curation.clips import damage, write_clip
 from tests.curation.people import encode, portrait, scene, walking
 
-RECIPE = Recipe("test", sampling="evenly 6", aligner="dlib", margin=0.1, size=128)
+RECIPE = Recipe("test", sampling="evenly 6", aligner="dlib", thorough=True, margin=0.1, size=128)
 
 COUNTS = {"done": 4, "no_face": 2, "failed": 2}
 
