@@ -63,7 +63,9 @@ def curate(args: argparse.Namespace) -> int:
         args.store,
         recipe,
         workers=args.workers,
-        stall_limit_s=args.stall_limit,
+        engine=args.engine,
+        stall_s=args.stall_limit,
+        memory_gb=args.memory_limit,
         device=args.device,
         which="failed" if args.retry_failed else "missing",
         on_progress=show,
@@ -473,6 +475,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--stall-limit", type=float, default=120, help="seconds without progress before a video is killed"
     )
+    command.add_argument(
+        "--memory-limit", type=float, metavar="GB", help="of one worker; default: the machine's, shared out among them"
+    )
+    command.add_argument("--engine", default="local", choices=["local", "ray"], help="who runs the workers (local)")
     command.add_argument("--retry-failed", action="store_true", help="try the videos that failed once more")
 
     command = add("sql", sql)

@@ -19,12 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation.engines import Limits, Outcome, Work, open_engine
 from curation.recipe import PIXELS_VERSION, Recipe, RecipeError, canonical, to_record
 from curation.video import SourceGone, Task, curate_video, fail, keeps_mask
-from curation.workers import Outcome, Work, run_tasks
 from queries.catalog import connect_read
 from queries.ingest import ingest_store
 from shards import durable
@@ -34,7 +35,7 @@ from shards.schema import VIDEO_FIELDS, VIDEOS
 
 SHARD_BYTES = 256 << 20  # what a shard should come to: large enough to read in long runs, small enough to send again
 _FACE_BYTES = {"png": 80_000, "webp": 50_000, "jpg": 18_000}  # of a 256x256 face, measured
-STALL_LIMIT_S = 120.0
+_KILLED_TRIES = 3  # how often a video is given again whose worker somebody else killed
 
 
 class CurationError(RuntimeError):
@@ -84,16 +85,19 @@ def curate(
     recipe: Recipe,
     *,
     workers: int | None = None,
-    stall_limit_s: float = STALL_LIMIT_S,
+    engine: str = "local",
+    stall_s: float = Limits.stall_s,
+    memory_gb: float | None = None,
     device: str | None = None,
     which: Literal["missing", "failed"] = "missing",
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Report:
     """Curates every video of the catalog that the recipe has not been tried on yet (``failed``: those that failed).
 
-    ``workers`` processes work side by side, one decoder thread each (default: the CPUs this process may use). A video
-    whose worker makes no progress for ``stall_limit_s`` seconds is given up, after a second try with PyAV. Raises
-    CurationError, RecipeError, FacesError (no weights), before any work where that is possible.
+    ``workers`` processes of ``engine`` work side by side, one decoder thread each (default: the CPUs this process may
+    use). A video is given up, after a second try with PyAV, where its worker makes no progress for ``stall_s`` seconds
+    or takes more than ``memory_gb`` (default: this machine's memory shared out among the workers). Raises
+    CurationError, RecipeError, FacesError (no weights), Stopped (no engine), before any work where that is possible.
     """
     from curation.faces.backend import backend_of
 
@@ -103,6 +107,8 @@ def curate(
         )
     recipe = dataclasses.replace(recipe, weights=backend_of(recipe, device).weights())
     workers = workers or len(os.sched_getaffinity(0))
+    limits = Limits(stall_s, int(memory_gb * 1e9) if memory_gb else psutil.virtual_memory().total // workers)
+    run_tasks = open_engine(engine)
     report = Report(recipe)
     with _holding(store):
         _write_file(store / "recipes" / f"{recipe.hash[:16]}.json", canonical(to_record(recipe)).encode())
@@ -122,7 +128,7 @@ def curate(
         report.videos = len(tasks)
         _finish_packs(store, open_packs)
         start = partial(start_worker, recipe, device)
-        outcomes = run_tasks(start, (), tasks, min(workers, max(1, len(tasks))), stall_limit_s, second_try)
+        outcomes = run_tasks(start, (), tasks, min(workers, max(1, len(tasks))), limits, second_try)
         for outcome in outcomes:
             attempt = settle(outcome, recipe)
             _count(report, progress, outcome.task, attempt)
@@ -156,9 +162,16 @@ def start_worker(recipe: Recipe, device: str | None) -> Work:
 
 
 def second_try(outcome: Outcome) -> Task | None:
-    """decord may hang or crash; PyAV gets the same video once before it is given up."""
-    if outcome.kind in ("died", "stalled") and outcome.task.decoder is None:
-        return dataclasses.replace(outcome.task, decoder="pyav")
+    """Which videos are tried again before they are given up.
+
+    decord may hang, crash or grow without end, so PyAV gets the same video once. What somebody else killed says nothing
+    of the video: it is done again as if nothing had been, unless it happens each time.
+    """
+    task = outcome.task
+    if outcome.kind in ("crashed", "stalled", "oversized") and task.decoder is None:
+        return dataclasses.replace(task, decoder="pyav")
+    if outcome.kind == "killed" and task.tries < _KILLED_TRIES:
+        return dataclasses.replace(task, tries=task.tries + 1)
     return None
 
 
@@ -169,7 +182,13 @@ def settle(outcome: Outcome, recipe: Recipe) -> dict[str, Any]:
         if kind == "stop":
             raise CurationError(value)
         return value
-    said = {"died": "crashed twice", "stalled": "hung twice", "raised": "failed unexpectedly"}[outcome.kind]
+    said = {
+        "crashed": "crashed twice",
+        "stalled": "hung twice",
+        "oversized": "took too much memory twice",
+        "killed": f"was killed {_KILLED_TRIES} times",
+        "raised": "failed unexpectedly",
+    }[outcome.kind]
     return fail(outcome.task, recipe, f"curation of this video {said}: {outcome.detail}")
 
 

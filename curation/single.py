@@ -13,14 +13,15 @@ from typing import Any
 import cv2
 import numpy as np
 
+from curation.engines import Limits
+from curation.engines.local import run_tasks
 from curation.faces.backend import backend_of
 from curation.frames.image_clip import IMAGE_SUFFIXES
 from curation.recipe import Recipe, RecipeError
-from curation.run import STALL_LIMIT_S, second_try, settle, start_worker
+from curation.run import second_try, settle, start_worker
 from curation.sources.tree import spell
 from curation.sources.video import Video, identify
 from curation.video import Task
-from curation.workers import run_tasks
 from shards.part import read_part
 
 
@@ -72,7 +73,7 @@ def faces_of(file: str | Path, recipe: Recipe, device: str | None = None) -> Fac
     with tempfile.TemporaryDirectory() as folder:
         task = Task(dataclasses.asdict(video), str(file.parent), str(Path(folder, "faces.part")))
         start = partial(start_worker, recipe, device)
-        [outcome] = run_tasks(start, (), [task], 1, STALL_LIMIT_S, second_try)
+        [outcome] = run_tasks(start, (), [task], 1, Limits(), second_try)
         attempt = settle(outcome, recipe)
         if attempt["status"] != "done":
             raise NoFaces(f"{file.name}: {attempt['reason']}")

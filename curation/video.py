@@ -49,13 +49,14 @@ class SourceGone(RuntimeError):
 class Task:
     """A video to curate: its catalog row, the root of its source and where its part goes.
 
-    ``decoder`` insists on one.
+    ``decoder`` insists on one; ``tries`` counts from 1.
     """
 
     video: dict[str, Any]
     root: str
     part: str
     decoder: str | None = None
+    tries: int = 1
 
 
 @dataclass

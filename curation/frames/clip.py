@@ -5,7 +5,7 @@ On files both can read they return the same pixels, so which one ran is provenan
 reads the header first: its errors name what is wrong, and decord has none of codec, rotation and frame rate to offer.
 
 Nothing here guards against a decoder that hangs in native code: that needs a process which can be killed, see
-``curation.workers``.
+``curation.engines``.
 """
 
 from collections.abc import Iterator, Sequence

@@ -9,7 +9,8 @@ import time
 import psutil
 import pytest
 
-from curation.workers import Outcome, Stopped, run_tasks
+from curation.engines import Limits, Outcome, Stopped
+from curation.engines.local import run_tasks
 
 
 def start(mood: str = "fine"):
@@ -23,6 +24,12 @@ def start(mood: str = "fine"):
             os.kill(os.getpid(), signal.SIGSEGV)
         if task == "exit":
             os._exit(7)
+        if task == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if task == "glutton":
+            hoard = bytearray(os.urandom(1 << 20) * 600)
+            time.sleep(30)
+            return len(hoard)
         if task == "raise":
             raise ValueError("not today")
         if task == "slow but alive":
@@ -36,12 +43,12 @@ def start(mood: str = "fine"):
 
 def test_each_task_has_one_outcome_whatever_happens_to_its_worker():
     tasks = ["a", "hang", "b", "segfault", "c", "exit", "d", "raise", "slow but alive", "e"]
-    outcomes = {o.task: o for o in run_tasks(start, (), tasks, workers=2, stall_limit_s=1.5)}
+    outcomes = {o.task: o for o in run_tasks(start, (), tasks, workers=2, limits=Limits(1.5))}
     assert set(outcomes) == set(tasks)
     assert outcomes["hang"].kind == "stalled"
-    assert outcomes["segfault"].kind == "died"
+    assert outcomes["segfault"].kind == "crashed"
     assert "SIGSEGV" in outcomes["segfault"].detail
-    assert outcomes["exit"].kind == "died"
+    assert outcomes["exit"].kind == "crashed"
     assert "status 7" in outcomes["exit"].detail
     assert outcomes["raise"].kind == "raised"
     assert "not today" in outcomes["raise"].detail
@@ -49,22 +56,31 @@ def test_each_task_has_one_outcome_whatever_happens_to_its_worker():
         assert outcomes[task] == Outcome(task, "done", f"did {task}")
 
 
+def test_a_process_that_others_killed_is_told_from_one_that_grew_too_large():
+    limits = Limits(60, memory_bytes=500 << 20)
+    outcomes = {o.task: o for o in run_tasks(start, (), ["killed", "glutton", "a"], workers=1, limits=limits)}
+    assert outcomes["killed"].kind == "killed"
+    assert outcomes["glutton"].kind == "oversized"
+    assert "0.5 GB allowed" in outcomes["glutton"].detail
+    assert outcomes["a"].kind == "done"
+
+
 def test_a_lost_task_can_be_given_again_in_another_form():
     def retry(outcome):
         return "second try" if outcome.task == "segfault" else None
 
-    outcomes = list(run_tasks(start, (), ["segfault"], workers=1, stall_limit_s=60, retry=retry))
+    outcomes = list(run_tasks(start, (), ["segfault"], workers=1, limits=Limits(60), retry=retry))
     assert [(o.task, o.kind) for o in outcomes] == [("second try", "done")]
 
 
 def test_workers_that_cannot_start_stop_the_run_with_their_own_words():
     with pytest.raises(Stopped, match="no weights here"):
-        list(run_tasks(start, ("broken",), ["a"], workers=1, stall_limit_s=60))
+        list(run_tasks(start, ("broken",), ["a"], workers=1, limits=Limits(60)))
 
 
 def test_leaving_early_ends_every_worker():
     before = set(psutil.Process().children())
-    outcomes = run_tasks(start, (), ["a", "hang", "hang", "b"], workers=2, stall_limit_s=600)
+    outcomes = run_tasks(start, (), ["a", "hang", "hang", "b"], workers=2, limits=Limits(600))
     next(outcomes)
     outcomes.close()
     left = [
@@ -73,18 +89,21 @@ def test_leaving_early_ends_every_worker():
     assert left == []
 
 
-def test_workers_of_a_killed_driver_end_themselves(tmp_path):
+@pytest.mark.parametrize("mood", ["time.sleep(0.05); beat()", "ctypes.PyDLL(None).sleep(600)"], ids=["alive", "hung"])
+def test_workers_of_a_killed_driver_end_themselves(tmp_path, mood):
+    """Also one that hangs in native code and holds the GIL, as a decoder may."""
     program = (
-        "import time, os\n"
-        "from curation.workers import run_tasks\n"
+        "import ctypes, time, os\n"
+        "from curation.engines import Limits\n"
+        "from curation.engines.local import run_tasks\n"
         "def start():\n"
         "    def work(task, beat):\n"
         f"        open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
         "        while True:\n"
-        "            time.sleep(0.05); beat()\n"
+        f"            {mood}\n"
         "    return work\n"
         "if __name__ == '__main__':\n"
-        "    list(run_tasks(start, (), ['x'], 1, 600))\n"
+        "    list(run_tasks(start, (), ['x'], 1, Limits(600)))\n"
     )
     script = tmp_path / "driver.py"
     script.write_text(program)

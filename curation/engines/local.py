@@ -1,12 +1,14 @@
-"""Worker processes that can be killed: one task each, watched, replaced when they die or stand still.
+"""Worker processes on this machine that can be killed: one task each, watched, replaced when they are lost.
 
 A decoder may hang in native code while it holds the GIL, or crash the process, so neither a thread nor a future can
-bound it. Each worker has a pipe and a heartbeat in shared memory; a worker whose heart stands still for too long is
-killed, one that dies is replaced, and either way the task comes back with what happened to it. The caller decides
-whether to give it again. (concurrent.futures declares its whole pool broken when one process dies.)
+bound it. Each worker has a pipe and a heartbeat in shared memory; a worker whose heart stands still for too long or
+whose memory grows beyond its share is killed, one that dies is replaced, and either way the task comes back with what
+happened to it. The caller decides whether to give it again. (concurrent.futures declares its whole pool broken when
+one process dies.)
 """
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -15,30 +17,16 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from multiprocessing import connection
-from typing import Any, Literal
+from typing import Any
+
+import psutil
+
+from curation.engines import Limits, Outcome, Stopped, Work
 
 _SPAWN = multiprocessing.get_context("spawn")  # forking a process that has threads or a GPU open is not safe
-
-Beat = Callable[[], None]
-Work = Callable[[Any, Beat], Any]  # one task and a heartbeat to call whenever something got done
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a task: its ``result``, or how the worker was lost and, in words, why (``detail``)."""
-
-    task: Any
-    kind: Literal["done", "raised", "died", "stalled"]
-    result: Any = None
-    detail: str = ""
-
-
-class Stopped(RuntimeError):
-    """The workers cannot start at all; the message is the first worker's own."""
-
-    deepshard_error = True
+_LOOK_S = 1.0  # how often memory and heartbeats are looked at
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def run_tasks(
@@ -46,16 +34,10 @@ def run_tasks(
     arguments: tuple,
     tasks: Iterable[Any],
     workers: int,
-    stall_limit_s: float,
+    limits: Limits,
     retry: Callable[[Outcome], Any | None] = lambda outcome: None,
 ) -> Iterator[Outcome]:
-    """Runs every task in one of ``workers`` processes and yields outcomes in the order in which they finish.
-
-    ``start(*arguments)`` runs once in each process and returns the function that does a task. A worker without a
-    heartbeat for ``stall_limit_s`` seconds is killed. ``retry`` may answer an outcome with another task to do in its
-    stead; that outcome is not yielded then. Whatever ends the generator (exhaustion, an exception, close) ends the
-    workers too. Raises Stopped when a worker cannot start.
-    """
+    """The engine ``local``, see ``Engine``: every task in one of ``workers`` processes of this machine."""
     waiting, pool = deque(tasks), []
     try:
         while waiting or any(worker.task is not None for worker in pool):
@@ -67,12 +49,12 @@ def run_tasks(
                 pool[-1].give(waiting.popleft())
             busy = [worker for worker in pool if worker.task is not None]
             handles = [handle for worker in busy for handle in (worker.pipe, worker.process.sentinel)]
-            connection.wait(handles, timeout=min(1.0, stall_limit_s / 4))
+            connection.wait(handles, timeout=min(_LOOK_S, limits.stall_s / 4))
             for worker in busy:
-                outcome = worker.outcome(stall_limit_s)
+                outcome = worker.outcome(limits)
                 if outcome is None:
                     continue
-                if not worker.process.is_alive() or outcome.kind in ("died", "stalled"):
+                if not worker.process.is_alive() or outcome.kind not in ("done", "raised"):
                     worker.end()
                     pool.remove(worker)
                 again = retry(outcome)
@@ -90,6 +72,7 @@ class _Worker:
         self.pipe, theirs = _SPAWN.Pipe()
         self.beat = _SPAWN.Value("d", time.monotonic(), lock=False)
         self.task = None
+        self._measured = time.monotonic()
         self.process = _SPAWN.Process(target=_serve, args=(theirs, self.beat, start, arguments), daemon=True)
         self.process.start()
         theirs.close()
@@ -100,7 +83,7 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError):  # it died in between; outcome() finds it dead and says so
             self.pipe.send(task)
 
-    def outcome(self, stall_limit_s: float) -> Outcome | None:
+    def outcome(self, limits: Limits) -> Outcome | None:
         """The outcome of the current task, if it has one by now."""
         task = self.task
         try:
@@ -118,11 +101,24 @@ class _Worker:
             return Outcome(task, "raised", None, value)
         if kind == "gone" or not self.process.is_alive():
             self.process.join()
-            return Outcome(task, "died", None, _cause(self.process.exitcode))
-        still = time.monotonic() - self.beat.value
-        if still > stall_limit_s:
+            return Outcome(task, *_cause(self.process.exitcode))
+        now = time.monotonic()
+        still = now - self.beat.value
+        if still > limits.stall_s:
             return Outcome(task, "stalled", None, f"no progress for {still:.0f} s, killed")
+        if limits.memory_bytes is not None and now - self._measured >= _LOOK_S:
+            self._measured = now
+            held = self._memory()
+            if held > limits.memory_bytes:
+                share = f"{limits.memory_bytes / 1e9:.1f} GB"
+                return Outcome(task, "oversized", None, f"{held / 1e9:.1f} GB of memory, {share} allowed, killed")
         return None
+
+    def _memory(self) -> int:
+        try:
+            return psutil.Process(self.process.pid).memory_info().rss
+        except psutil.NoSuchProcess:
+            return 0
 
     def end(self) -> None:
         self.process.kill()
@@ -130,18 +126,20 @@ class _Worker:
         self.pipe.close()
 
 
-def _cause(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        name = signal.Signals(-exitcode).name
-        hint = " (out of memory?)" if name == "SIGKILL" else ""
-        return f"the worker was ended by {name}{hint}"
-    return f"the worker exited with status {exitcode}"
+def _cause(exitcode: int | None) -> tuple[str, None, str]:
+    if exitcode is None or exitcode >= 0:
+        return "crashed", None, f"the worker exited with status {exitcode}"
+    name = signal.Signals(-exitcode).name
+    if name in ("SIGKILL", "SIGTERM"):
+        return "killed", None, f"the worker was ended by {name} (out of memory?)"
+    return "crashed", None, f"the worker was ended by {name}"
 
 
 def _serve(pipe, beat, start: Callable[..., Work], arguments: tuple) -> None:
     """A worker's life. Ctrl-C reaches the whole process group; the parent alone answers it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
+    _die_with_parent()
 
     def alive() -> None:
         if os.getppid() != parent:
@@ -167,3 +165,9 @@ def _serve(pipe, beat, start: Callable[..., Work], arguments: tuple) -> None:
             pipe.send(("raised", traceback.format_exc(limit=-1).strip().splitlines()[-1]))
         else:
             pipe.send(("done", result))
+
+
+def _die_with_parent() -> None:
+    """A worker that hangs in native code has no heart to notice that its parent was killed: Linux does that for it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
