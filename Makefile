@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format bench-curate clean
 
 # install once, and again whenever the dependencies change
 $(SETUP): pyproject.toml
@@ -26,6 +26,11 @@ lint: $(SETUP)
 format: $(SETUP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+CLIPS ?= ../shared/clips
+
+bench-curate: $(SETUP)  ## what curation costs beside the field's usual way and decoding alone, on the videos in CLIPS
+	$(BIN)/python benchmarks/curate.py --clips $(CLIPS)
 
 clean:  ## removes what the targets above made, never a catalog or a store of yours
 	rm -rf $(VENV) demo .pytest_cache .ruff_cache .hypothesis build *.egg-info
