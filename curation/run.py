@@ -1,40 +1,41 @@
-"""The driver of a curation: which videos are missing, who does them, when a shard is full.
+"""The driver of a curation: which videos are missing, who does them, when the catalog learns of them.
 
-A run first writes its plan, a table that assigns every video to a pack; packs are cut from the sorted names of videos,
-so the bytes of a shard depend on the videos in it and neither on workers nor on timing. A video is finished when its
-part lies in the plan's folder; a pack whose parts are all there becomes a shard; a plan whose packs are all there
-goes. Whatever ends a run in between, the next one reads the plans that are left and does what is missing.
+One process drives: it alone opens the catalog and writes shards. Workers turn videos into parts; what is planned and
+what is finished lies on disk (see ``curation.plan``), so a run that ends anywhere is continued by the next one.
 """
 
 import dataclasses
 import fcntl
-import hashlib
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import duckdb
 import psutil
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from curation.engines import Limits, Outcome, Work, open_engine
+from curation.changes import look, write_seen
+from curation.engines import Engine, Limits, Outcome, Work, open_engine
+from curation.plan import Packer, Plan, Video, clear_strays, left_plans, write_plan
 from curation.recipe import PIXELS_VERSION, Recipe, RecipeError, canonical, to_record
-from curation.video import SourceGone, Task, curate_video, fail, keeps_mask
+from curation.video import SourceGone, Task, curate_video, fail
 from queries.catalog import connect_read
+from queries.errors import CatalogBusy
 from queries.ingest import ingest_store
 from shards import durable
-from shards.pack import pack, remove_parts
 from shards.part import clear_unfinished
-from shards.schema import VIDEO_FIELDS, VIDEOS
+from shards.schema import VIDEO_FIELDS
 
-SHARD_BYTES = 256 << 20  # what a shard should come to: large enough to read in long runs, small enough to send again
-_FACE_BYTES = {"png": 80_000, "webp": 50_000, "jpg": 18_000}  # of a 256x256 face, measured
+PLAN_VIDEOS = 100_000  # in one plan: what a driver holds in memory
+INGEST_S = 60.0  # how often finished shards are taken into the catalog
 _KILLED_TRIES = 3  # how often a video is given again whose worker somebody else killed
 
 
@@ -42,18 +43,6 @@ class CurationError(RuntimeError):
     """A run that cannot start or go on; the message says what to do. Everything finished is kept."""
 
     deepshard_error = True
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Videos that belong together in packs: ``packs`` maps a shard's name to its videos, sorted by video_id."""
-
-    folder: Path
-    packs: dict[str, list[dict[str, Any]]]
-
-    def part(self, video: dict[str, Any]) -> Path:
-        """Where the part of a video lies."""
-        return self.folder / f"{hashlib.sha256(video['video_id'].encode()).hexdigest()[:24]}.part"
 
 
 @dataclass
@@ -70,13 +59,15 @@ class Progress:
 
 @dataclass
 class Report:
-    """What a run did."""
+    """What a run did. ``problems``: (video_id, reason) of videos without faces; ``notes``: what was not looked at."""
 
     recipe: Recipe
     videos: int = 0
     counts: dict[str, int] = field(default_factory=lambda: {"done": 0, "no_face": 0, "failed": 0})
     faces: int = 0
-    problems: list[tuple[str, str]] = field(default_factory=list)  # (video_id, reason) of videos without faces
+    changed: int = 0  # videos of them whose bytes were others before
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def curate(
@@ -89,15 +80,16 @@ def curate(
     stall_s: float = Limits.stall_s,
     memory_gb: float | None = None,
     device: str | None = None,
-    which: Literal["missing", "failed"] = "missing",
+    retry: str | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Report:
-    """Curates every video of the catalog that the recipe has not been tried on yet (``failed``: those that failed).
+    """Curates every video of the catalog that the recipe was not tried on yet, or whose bytes have changed since.
 
-    ``workers`` processes of ``engine`` work side by side, one decoder thread each (default: the CPUs this process may
-    use). A video is given up, after a second try with PyAV, where its worker makes no progress for ``stall_s`` seconds
-    or takes more than ``memory_gb`` (default: this machine's memory shared out among the workers). Raises
-    CurationError, RecipeError, FacesError (no weights), Stopped (no engine), before any work where that is possible.
+    With ``retry`` it is those without faces whose reason contains that text. ``workers`` processes of ``engine`` work
+    side by side, one decoder thread each (default: the CPUs this process may use). A video is given up, after a second
+    try with PyAV, where its worker makes no progress for ``stall_s`` seconds or takes more than ``memory_gb`` (default:
+    this machine's memory shared out among the workers). Raises CurationError, RecipeError, FacesError (no weights),
+    Stopped (no engine), before any work where that is possible.
     """
     from curation.faces.backend import backend_of
 
@@ -108,37 +100,121 @@ def curate(
     recipe = dataclasses.replace(recipe, weights=backend_of(recipe, device).weights())
     workers = workers or len(os.sched_getaffinity(0))
     limits = Limits(stall_s, int(memory_gb * 1e9) if memory_gb else psutil.virtual_memory().total // workers)
-    run_tasks = open_engine(engine)
+    crew = _Crew(open_engine(engine), partial(start_worker, recipe, device), workers, limits)
     report = Report(recipe)
-    with _holding(store):
-        _write_file(store / "recipes" / f"{recipe.hash[:16]}.json", canonical(to_record(recipe)).encode())
-        ingest_store(catalog, store)
-        roots = _roots(catalog)
-        plans = list(_left_plans(store, recipe))
+    try:
+        with holding(store):
+            _write_file(store / "recipes" / f"{recipe.hash[:16]}.json", canonical(to_record(recipe)).encode())
+            _Run(catalog, store, recipe, crew, report, on_progress).all(retry)
+    except OSError as error:
+        raise CurationError(
+            f"cannot go on: {error}. Everything finished is kept; mend that and run the same command again"
+        ) from error
+    except duckdb.Error as error:
+        raise CurationError(
+            f"the catalog {catalog} cannot be written: {str(error).splitlines()[0]}. Nothing is lost: mend that and "
+            "run the same command again"
+        ) from error
+    return report
+
+
+@dataclass(frozen=True)
+class _Crew:
+    engine: Engine
+    start: Callable[[], Work]
+    workers: int
+    limits: Limits
+
+
+@dataclass
+class _Run:
+    """One run while it lasts."""
+
+    catalog: Path
+    store: Path
+    recipe: Recipe
+    crew: _Crew
+    report: Report
+    on_progress: Callable[[Progress], None]
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ingested: float = 0.0
+
+    def all(self, retry: str | None) -> None:
+        """Plans that are left, then what is missing, plan by plan."""
+        clear_strays(self.store)
+        self._ingest()
+        roots = _roots(self.catalog)
+        changed = self._changed(roots) if retry is None else []
+        plans = list(left_plans(self.store, self.recipe))
         for plan in plans:
             clear_unfinished(plan.folder)
-        planned = {video["video_id"] for plan in plans for pack_ in plan.packs.values() for video in pack_}
-        videos = [video for video in _pending(catalog, recipe, which) if video["video_id"] not in planned]
-        if videos:
-            plans.append(_write_plan(store, recipe, videos))
-        elif not plans:
-            return report
-        tasks, open_packs = _open_tasks(plans, store, roots)
-        progress = Progress(len(tasks))
-        report.videos = len(tasks)
-        _finish_packs(store, open_packs)
-        start = partial(start_worker, recipe, device)
-        outcomes = run_tasks(start, (), tasks, min(workers, max(1, len(tasks))), limits, second_try)
+        planned = [video["video_id"] for plan in plans for videos in plan.packs.values() for video in videos]
+        videos = self._pending(retry, changed, planned)
+        work = [(plan, Packer(self.store, plan)) for plan in plans]
+        progress = Progress(sum(len(packer.open) for _, packer in work) + len(videos))
+        self.report.videos = progress.total
+        self.report.changed = len(set(changed) & set(videos["video_id"].to_pylist()))
+        for plan, packer in work:
+            self._do(plan, packer, roots, progress)
+        for start in range(0, len(videos), PLAN_VIDEOS):
+            plan = write_plan(self.store, self.recipe, videos.slice(start, PLAN_VIDEOS).to_pylist())
+            self._do(plan, Packer(self.store, plan), roots, progress)
+
+    def _do(self, plan: Plan, packer: Packer, roots: dict[str, str], progress: Progress) -> None:
+        """Finishes a plan: every video a part, every pack a shard, every shard in the catalog."""
+        packer.pack_complete()
+        tasks = [Task(video, _root_of(video, roots), str(part)) for video, part in packer.open]
+        crew = self.crew
+        outcomes = crew.engine(crew.start, (), tasks, min(crew.workers, max(1, len(tasks))), crew.limits, second_try)
         for outcome in outcomes:
-            attempt = settle(outcome, recipe)
-            _count(report, progress, outcome.task, attempt)
-            on_progress(progress)
-            _finish_packs(store, open_packs, Path(outcome.task.part))
-        _finish_packs(store, open_packs)
-        ingest_store(catalog, store)
-        for plan in plans:
-            _remove_plan(plan)
-    return report
+            attempt = settle(outcome, self.recipe)
+            _count(self.report, progress, outcome.task, attempt)
+            packed = packer.finished(Path(outcome.task.part))
+            self.on_progress(progress)
+            if packed and time.monotonic() - self.ingested > INGEST_S:
+                with suppress(CatalogBusy):  # somebody reads for long; the shards are there, the next time will do
+                    self._ingest()
+        self._ingest()
+        plan.remove()
+
+    def _ingest(self) -> None:
+        ingest_store(self.catalog, self.store)
+        self.ingested = time.monotonic()
+
+    def _changed(self, roots: dict[str, str]) -> list[str]:
+        """Videos whose bytes are not those the recipe was tried on; the catalog learns of known bytes in new files."""
+        found = look(self.catalog, self.recipe.hash, roots)
+        if found.seen:
+            write_seen(self.store, found.seen)
+            self._ingest()
+        self.report.notes += [
+            f"the source {source!r} is not at {roots[source]}: whether its videos changed was not looked at"
+            for source in found.absent
+        ]
+        if found.gone:
+            self.report.notes.append(
+                f"{len(found.gone):,} curated videos are not there any more ({found.gone[0]}): their faces stay; scan "
+                "again to take them off the list"
+            )
+        return found.changed
+
+    def _pending(self, retry: str | None, changed: list[str], planned: list[str]) -> pa.Table:
+        """The videos to do, as VIDEO_FIELDS, without those of plans that are left."""
+        columns = ", ".join(f"v.{item.name}" for item in VIDEO_FIELDS)
+        tried = "SELECT 1 FROM attempts a WHERE a.video_id = v.video_id AND a.recipe_hash = $recipe"
+        if retry is None:
+            chosen = f"NOT EXISTS ({tried}) OR v.video_id IN (FROM changed)"
+        else:
+            chosen = f"EXISTS ({tried} AND a.current AND a.status <> 'done' AND contains(a.reason, $reason))"
+        query = (
+            f"SELECT {columns} FROM videos v WHERE v.in_scan AND ({chosen}) AND v.video_id NOT IN (FROM planned) "
+            "ORDER BY v.video_id"
+        )
+        params = {"recipe": self.recipe.hash} | ({} if retry is None else {"reason": retry})
+        with connect_read(self.catalog) as db:
+            for name, ids in (("changed", changed), ("planned", planned)):
+                db.register(name, pa.table({"video_id": pa.array(ids, pa.string())}))
+            return db.sql(query, params=params).to_arrow_table()
 
 
 def start_worker(recipe: Recipe, device: str | None) -> Work:
@@ -156,7 +232,7 @@ def start_worker(recipe: Recipe, device: str | None) -> Work:
         except SourceGone as error:
             return "stop", str(error)
         except OSError as error:
-            return "stop", f"cannot write to the store: {error}. Mend that and run the same command again"
+            return "stop", f"cannot go on: {error}. Everything finished is kept; mend that and run the command again"
 
     return work
 
@@ -204,105 +280,18 @@ def _count(report: Report, progress: Progress, task: Task, attempt: dict[str, An
     progress.last = (task.video["video_id"], attempt["reason"] or f"{attempt['faces']} faces")
 
 
-def _pending(catalog: Path, recipe: Recipe, which: str) -> list[dict[str, Any]]:
-    attempted = "SELECT 1 FROM attempts a WHERE a.video_id = v.video_id AND a.recipe_hash = $recipe"
-    tried = {
-        "missing": f"NOT EXISTS ({attempted})",
-        "failed": f"EXISTS ({attempted} AND a.status = 'failed') AND NOT EXISTS ({attempted} AND a.status <> 'failed')",
-    }[which]
-    columns = ", ".join(f"v.{item.name}" for item in VIDEO_FIELDS)
-    query = f"SELECT {columns} FROM videos v WHERE v.in_scan AND {tried} ORDER BY v.video_id"
-    with connect_read(catalog) as db:
-        table = db.sql(query, params={"recipe": recipe.hash}).to_arrow_table()
-    return table.to_pylist()
-
-
 def _roots(catalog: Path) -> dict[str, str]:
     with connect_read(catalog) as db:
         return dict(db.execute("SELECT source, root FROM sources").fetchall())
 
 
-def _write_plan(store: Path, recipe: Recipe, videos: list[dict[str, Any]]) -> Plan:
-    # what a shard's samples have in common: dataset, and whether there is a mask member and landmarks
-    kinds: dict[tuple, list[dict[str, Any]]] = {}
-    for video in sorted(videos, key=lambda video: video["video_id"]):
-        kinds.setdefault((video["dataset"], keeps_mask(video, recipe), video["aligned"]), []).append(video)
-    signature = [recipe.hash, [(video["video_id"], video["bytes"], video["mtime_ns"]) for video in videos]]
-    identity = hashlib.sha256(canonical(signature).encode()).hexdigest()[:8]
-    packs = {}
-    numbers: dict[str, int] = {}
-    size = _videos_per_pack(recipe)
-    for (dataset, _, _), members in kinds.items():
-        for start in range(0, len(members), size):
-            number = numbers[dataset] = numbers.get(dataset, -1) + 1
-            packs[f"{dataset}-{recipe.hash[:8]}-{identity}-{number:06d}"] = members[start : start + size]
-    folder = store / "parts" / f"{recipe.hash[:8]}-{identity}"
-    durable.make_folder(folder)
-    rows = [video | {"pack": name} for name, members in packs.items() for video in members]
-    table = pa.Table.from_pylist(rows, schema=VIDEOS.append(pa.field("pack", pa.string())))
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    _write_file(folder / "plan.parquet", sink.getvalue().to_pybytes())
-    return Plan(folder, packs)
-
-
-def _videos_per_pack(recipe: Recipe) -> int:
-    words = recipe.sampling.split()
-    faces = int(words[words.index("least") + 1] if "least" in words else words[1]) if words[0] != "all" else 300
-    faces = 60 if words[0] == "every" else faces
-    face_bytes = _FACE_BYTES[recipe.codec] * (recipe.size / 256) ** 2
-    return max(1, int(SHARD_BYTES / (faces * face_bytes)))
-
-
-def _left_plans(store: Path, recipe: Recipe) -> Iterator[Plan]:
-    """Plans of this recipe which an earlier run left unfinished; those of other recipes wait for theirs."""
-    for file in sorted(store.glob(f"parts/{recipe.hash[:8]}-*/plan.parquet")):
-        packs: dict[str, list[dict[str, Any]]] = {}
-        for row in pq.read_table(file).to_pylist():
-            packs.setdefault(row.pop("pack"), []).append(row)
-        yield Plan(file.parent, packs)
-
-
-def _open_tasks(
-    plans: list[Plan], store: Path, roots: dict[str, str]
-) -> tuple[list[Task], dict[str, tuple[set[Path], list[Path]]]]:
-    """The videos that still need a part, and the packs that are not written yet: name -> (parts awaited, all parts)."""
-    tasks, open_packs = [], {}
-    for plan in plans:
-        for name, videos in plan.packs.items():
-            parts = [plan.part(video) for video in videos]
-            if (store / "shards" / f"{name}.videos.parquet").exists():
-                if left := [part for part in parts if part.exists()]:
-                    remove_parts(left, pack(left, store / "shards", name))
-                continue
-            awaited = {part for part in parts if not part.exists()}
-            open_packs[name] = (awaited, parts)
-            for video, part in zip(videos, parts, strict=True):
-                if part not in awaited:
-                    continue
-                if video["source"] not in roots:
-                    raise CurationError(
-                        f"the catalog has no source {video['source']!r} any more, but a run left videos of it "
-                        "unfinished. Scan it again, then run the same command"
-                    )
-                tasks.append(Task(video, roots[video["source"]], str(part)))
-    return tasks, open_packs
-
-
-def _finish_packs(store: Path, open_packs: dict[str, tuple[set[Path], list[Path]]], part: Path | None = None) -> None:
-    """Packs what is complete, after ``part`` has been finished."""
-    for name, (awaited, parts) in list(open_packs.items()):
-        awaited.discard(part)
-        if not awaited:
-            remove_parts(parts, pack(parts, store / "shards", name))
-            del open_packs[name]
-
-
-def _remove_plan(plan: Plan) -> None:
-    (plan.folder / "plan.parquet").unlink(missing_ok=True)
-    for leftover in plan.folder.iterdir():
-        leftover.unlink()  # .tmp files of workers that were killed
-    plan.folder.rmdir()
+def _root_of(video: Video, roots: dict[str, str]) -> str:
+    if video["source"] not in roots:
+        raise CurationError(
+            f"the catalog has no source {video['source']!r} any more, but a run left videos of it unfinished. Scan it "
+            "again, then run the same command"
+        )
+    return roots[video["source"]]
 
 
 def _write_file(path: Path, data: bytes) -> None:
@@ -312,7 +301,7 @@ def _write_file(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _holding(store: Path) -> Iterator[None]:
+def holding(store: Path) -> Iterator[None]:
     """One curation a store: the second one says who holds it. The lock goes with the process, however it ends."""
     durable.make_folder(store / "parts")
     file = store / "parts" / "lock"
@@ -321,11 +310,17 @@ def _holding(store: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            holder = lock.read().strip() or "another process"
-            raise CurationError(
-                f"{store} is being curated by {holder}. Wait for it, or stop it and run again"
-            ) from None
+            raise CurationError(f"{store} is being curated by {_named(lock.read())}: wait for it, or end it") from None
         lock.truncate(0)
         lock.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         lock.flush()
         yield
+
+
+def _named(text: str) -> str:
+    """Who wrote a lock."""
+    try:
+        holder = json.loads(text)
+        return f"process {holder['pid']} on {holder['host']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"

@@ -6,11 +6,11 @@ nothing leaves a reason in the row of its attempt.
 """
 
 import dataclasses
-import hashlib
 import json
 import math
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -25,8 +25,9 @@ from curation.faces.backend import Face, FaceBackend
 from curation.faces.choose import choose
 from curation.faces.measure import Measures, measure
 from curation.faces.track import tracks
+from curation.files import content_hash, fingerprint, is_there
 from curation.frames import Clip, DecodeError, Frame, open_clip
-from curation.frames.image_clip import IMAGE_SUFFIXES, ImageClip, image_files
+from curation.frames.image_clip import IMAGE_SUFFIXES, ImageClip
 from curation.frames.sampling import Sampling
 from curation.recipe import Recipe
 from curation.sources.tree import unspell
@@ -93,10 +94,11 @@ def curate_video(task: Task, recipe: Recipe, backend: FaceBackend | None, beat: 
     ``backend`` may be None for videos of already aligned faces. Bad input ends in a part without samples whose row
     has the reason. Raises SourceGone, and OSError where the part cannot be written.
     """
-    path = Path(task.root, unspell(task.video["path"]))
+    path, kind = Path(task.root, unspell(task.video["path"])), task.video["kind"]
     attempt = _blank_attempt(recipe)
     try:
-        attempt["content"] = _content(path, task.video["kind"], beat)
+        task = _as_found(task)
+        attempt["content"] = content_hash(path, kind, beat)
     except OSError as error:
         _require_root(task)
         return fail(task, recipe, f"cannot be read: {error.strerror or error}")
@@ -124,6 +126,8 @@ def curate_video(task: Task, recipe: Recipe, backend: FaceBackend | None, beat: 
 def fail(task: Task, recipe: Recipe, reason: str) -> dict[str, Any]:
     """Writes the part of a video that could not be curated, with the reason; returns the row of the attempt."""
     attempt = _blank_attempt(recipe) | {"status": "failed", "reason": reason}
+    with suppress(OSError):
+        task = _as_found(task)
     with PartWriter(Path(task.part), task.video) as part:
         part.finish(attempt)
     return attempt
@@ -450,22 +454,14 @@ def versions(aligner: str) -> str:
     return json.dumps({package: metadata.version(package) for package in packages})
 
 
-def _content(path: Path, kind: str, beat: Beat) -> str:
-    """SHA-256 of a file's bytes; of a folder of images, of their names and bytes in natural order."""
-    digest = hashlib.sha256()
-    files = image_files(path) if kind == "frames" else [path]
-    for file in files:
-        if kind == "frames":
-            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
-                beat()
-    return digest.hexdigest()
+def _as_found(task: Task) -> Task:
+    """With the file's size and time as they are, which may be others than when it was scanned. Raises OSError."""
+    size, mtime = fingerprint(Path(task.root, unspell(task.video["path"])), task.video["kind"])
+    return dataclasses.replace(task, video=task.video | {"bytes": size, "mtime_ns": mtime})
 
 
 def _require_root(task: Task) -> None:
-    if not Path(task.root).is_dir():
+    if not is_there(Path(task.root)):
         raise SourceGone(
             f"the source {task.video['source']!r} is not at {task.root} any more. Mount or restore it and run the same "
             "command again: everything finished is kept"

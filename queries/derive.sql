@@ -24,10 +24,11 @@ DELETE FROM attempts WHERE video_id IN (FROM touched);
 
 -- of several attempts on the same bytes the newest; but a later failure does not take away faces that are there, nor
 -- does a pack whose tar is gone come before one that can be read.
--- Current is the newest content; a file that could not be read at all (null) says nothing of its content.
+-- Current is the content last seen; a file that could not be read at all (null) says nothing of its content.
 INSERT INTO attempts BY NAME
-SELECT *, row_number() OVER (PARTITION BY video_id, recipe_hash
-                             ORDER BY content IS NULL, attempted_at DESC NULLS LAST, content DESC) = 1 AS current
+SELECT tried.*, row_number() OVER (PARTITION BY video_id, recipe_hash
+                                   ORDER BY content IS NULL, greatest(attempted_at, again.seen_at) DESC NULLS LAST,
+                                            content DESC) = 1 AS current
 FROM (
     SELECT video_id, packed.recipe_hash, content, status, reason, decoder, codec, width, height, fps, frame_count,
            rotation, frames_wanted, frames_read, frames_with_face, faces, missing, versions, attempted_at, pack
@@ -36,4 +37,7 @@ FROM (
     QUALIFY row_number() OVER (PARTITION BY video_id, packed.recipe_hash, content
                                ORDER BY status = 'failed', tar IN ('missing', 'short'), attempted_at DESC NULLS LAST,
                                         pack DESC) = 1
-);
+) AS tried
+LEFT JOIN (
+    SELECT video_id, content, max(seen_at) AS seen_at FROM seen WHERE video_id IN (FROM touched) GROUP BY ALL
+) AS again USING (video_id, content);

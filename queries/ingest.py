@@ -186,6 +186,9 @@ def _take_file(db: duckdb.DuckDBPyConnection, path: str, kind: str, rows: Rows, 
     if kind == "source":
         _touch(db, "SELECT video_id FROM scanned WHERE source = ?", [rows.tables["sources"][0]["source"]])
         _derive(db)
+    elif kind == "seen":
+        _touch(db, "SELECT video_id FROM seen WHERE file = ?", [path])
+        _derive(db)
     db.execute("INSERT INTO ingested VALUES (?, ?, ?, ?)", [path, kind, *_signature(file)])
 
 
@@ -201,6 +204,10 @@ def _drop_file(db: duckdb.DuckDBPyConnection, path: str, kind: str) -> None:
         db.execute("DELETE FROM recipes WHERE starts_with(recipe_hash, ?)", [name.removesuffix(".json")])
     elif kind == "split":
         db.execute("DELETE FROM splits WHERE path = ?", [path])
+    elif kind == "seen":
+        _touch(db, "SELECT video_id FROM seen WHERE file = ?", [path])
+        db.execute("DELETE FROM seen WHERE file = ?", [path])
+        _derive(db)
     else:
         table = {"run": "runs", "predictions": "predictions", "correction": "corrections"}[kind]
         db.execute(f"DELETE FROM {table} WHERE file = ?", [path])

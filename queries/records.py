@@ -143,6 +143,11 @@ def read_corrections(path: Path) -> Rows:
     return Rows({"corrections": kept}, problems)
 
 
+def read_seen(path: Path) -> Rows:
+    """``seen/*.parquet``: (video_id, content, bytes, mtime_ns, seen_at) of files that were looked at again."""
+    return Rows({"seen": _parquet(path, [name for name in columns("seen") if name != "file"])})
+
+
 READERS: dict[str, tuple[str, Callable[[Path], Rows]]] = {
     # kind -> (where such files lie in a store, how they are read)
     "source": ("sources/*.parquet", read_source),
@@ -150,6 +155,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Rows]]] = {
     "split": ("splits/*.arrow", read_split),
     "run": ("runs/*/run.json", read_run),
     "predictions": ("runs/*/predictions/*.parquet", read_predictions),
+    "seen": ("seen/*.parquet", read_seen),
     "correction": ("corrections/*.parquet", read_corrections),
 }
 

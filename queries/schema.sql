@@ -116,6 +116,16 @@ CREATE TABLE packed (
     pack VARCHAR NOT NULL
 );
 
+-- files that were looked at again and held known bytes under another size or time; see attempts.current
+CREATE TABLE seen (
+    video_id VARCHAR NOT NULL,
+    content VARCHAR NOT NULL,
+    bytes BIGINT NOT NULL,
+    mtime_ns BIGINT NOT NULL,
+    seen_at TIMESTAMPTZ NOT NULL,
+    file VARCHAR NOT NULL
+);
+
 -- one row per video: from the newest scan that lists it, else from the newest pack (derived, see derive.sql)
 CREATE TABLE videos (
     video_id VARCHAR NOT NULL,
@@ -163,7 +173,7 @@ CREATE TABLE attempts (
     versions VARCHAR,
     attempted_at TIMESTAMPTZ,
     pack VARCHAR NOT NULL,
-    current BOOLEAN NOT NULL       -- of the video's newest content under this recipe
+    current BOOLEAN NOT NULL       -- of the content the video was last seen with under this recipe
 );
 
 -- one row per face of every pack; which of them count is said by attempts

@@ -308,7 +308,7 @@ def test_failed_videos_can_be_tried_again(tmp_path):
     (root / "real" / "x.mp4").write_bytes(whole)
     time.sleep(0.01)
     scan(root, tmp_path)
-    assert curate(catalog, store, RECIPE, which="failed").counts["done"] == 1
+    assert curate(catalog, store, RECIPE, retry="").counts["done"] == 1
     [row] = ask(catalog, "SELECT status, faces FROM current_attempts")
     assert row == {"status": "done", "faces": 6}
     assert len(list(store.glob("shards/*.videos.parquet"))) == 2
