@@ -16,10 +16,15 @@ Work = Callable[[Any, Beat], Any]  # one task and a heartbeat to call whenever s
 
 @dataclass(frozen=True)
 class Limits:
-    """What one video may cost: seconds without a heartbeat, and bytes of resident memory of the process at work."""
+    """What one video may cost: seconds without a heartbeat, and bytes of resident memory of the process at work.
+
+    ``memory_bytes`` None: an even share of the memory of the machine that the worker is on. ``gpu``: whether a worker
+    wants its share of a GPU, where there is one.
+    """
 
     stall_s: float = 120.0
     memory_bytes: int | None = None
+    gpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,18 +49,20 @@ class Stopped(RuntimeError):
 
 
 class Engine(Protocol):
-    """Runs every task and yields outcomes in the order in which they finish."""
+    """Runs every task and yields outcomes in the order in which they finish; a task is taken when a worker is free."""
 
     def __call__(
         self,
         start: Callable[..., Work],
         arguments: tuple,
         tasks: Iterable[Any],
-        workers: int,
+        workers: int | None,
         limits: Limits,
         retry: Callable[[Outcome], Any | None],
     ) -> Iterator[Outcome]:
         """``start(*arguments)`` runs once in each of ``workers`` processes and returns the function that does a task.
+
+        ``workers`` None: as many as the machine, or the machines, have CPUs for.
 
         ``retry`` may answer an outcome with another task to do in its stead; that outcome is not yielded then. Whatever
         ends the generator (exhaustion, an exception, close) ends the workers too. Raises Stopped when a worker cannot

@@ -17,6 +17,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from multiprocessing import connection
 from typing import Any
 
@@ -33,21 +34,30 @@ def run_tasks(
     start: Callable[..., Work],
     arguments: tuple,
     tasks: Iterable[Any],
-    workers: int,
+    workers: int | None,
     limits: Limits,
     retry: Callable[[Outcome], Any | None] = lambda outcome: None,
 ) -> Iterator[Outcome]:
     """The engine ``local``, see ``Engine``: every task in one of ``workers`` processes of this machine."""
-    waiting, pool = deque(tasks), []
+    workers = workers or len(os.sched_getaffinity(0))
+    if limits.memory_bytes is None:
+        limits = replace(limits, memory_bytes=psutil.virtual_memory().total // workers)
+    tasks, again, pool = iter(tasks), deque(), []
+
+    def another() -> Any | None:
+        return again.popleft() if again else next(tasks, None)
+
     try:
-        while waiting or any(worker.task is not None for worker in pool):
+        while True:
             for worker in pool:
-                if worker.task is None and waiting:
-                    worker.give(waiting.popleft())
-            while waiting and len(pool) < workers:
+                if worker.task is None and (task := another()) is not None:
+                    worker.give(task)
+            while len(pool) < workers and (task := another()) is not None:
                 pool.append(_Worker(start, arguments))
-                pool[-1].give(waiting.popleft())
+                pool[-1].give(task)
             busy = [worker for worker in pool if worker.task is not None]
+            if not busy:
+                return
             handles = [handle for worker in busy for handle in (worker.pipe, worker.process.sentinel)]
             connection.wait(handles, timeout=min(_LOOK_S, limits.stall_s / 4))
             for worker in busy:
@@ -57,9 +67,9 @@ def run_tasks(
                 if not worker.process.is_alive() or outcome.kind not in ("done", "raised"):
                     worker.end()
                     pool.remove(worker)
-                again = retry(outcome)
-                if again is not None:
-                    waiting.append(again)
+                other = retry(outcome)
+                if other is not None:
+                    again.append(other)
                 else:
                     yield outcome
     finally:
@@ -106,7 +116,7 @@ class _Worker:
         still = now - self.beat.value
         if still > limits.stall_s:
             return Outcome(task, "stalled", None, f"no progress for {still:.0f} s, killed")
-        if limits.memory_bytes is not None and now - self._measured >= _LOOK_S:
+        if now - self._measured >= _LOOK_S:
             self._measured = now
             held = self._memory()
             if held > limits.memory_bytes:
