@@ -5,7 +5,6 @@ appears, and parts are removed only after. So a pack killed anywhere is simply m
 same bytes: nothing in the tar depends on time, machine, worker or place, and the Parquets carry only what the rows do.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import xxhash
 
-from shards import durable, schema, tar
+from shards import durable, schema, sidecar, tar
 from shards.errors import PackError
 from shards.part import Part, read_part
 
@@ -41,8 +39,9 @@ def pack(parts: Sequence[Path | str], out_dir: Path | str, name: str) -> Packed:
     """Make one shard of finished parts, in order of their videos' ids.
 
     If the pack is there already nothing is written, but every part that still exists must be in it: a name is never
-    taken twice. Raises PackError if the parts do not go together (two of one video, two recipes, other members), and
-    PartError if one is damaged; then no file of the pack is left behind. Memory: the rows, and 8 MiB of samples.
+    taken twice. Raises PackError if the parts do not go together (two of one video, two recipes, other members) or the
+    pack that is there has a damaged mark, and PartError if a part is damaged; then no file of the pack is left behind.
+    Memory: the rows, and 8 MiB of samples.
     """
     out, paths = Path(out_dir), [Path(part) for part in parts]
     if not name or set(name) - _NAME_CHARS:
@@ -58,17 +57,17 @@ def pack(parts: Sequence[Path | str], out_dir: Path | str, name: str) -> Packed:
     try:
         if any(part.samples.num_rows for part in opened):
             durable.write_file(out / f"{name}.tar", _tar_bytes(opened))
-            rows = _parquet(_sample_rows(opened, name))
+            rows = sidecar.sidecar_bytes(_sample_rows(opened, name))
             durable.write_file(out / f"{name}.parquet", [rows])
-            # the tar's checksums are in the sidecar, the sidecar's is in the mark
-            checksum = xxhash.xxh3_64_hexdigest(rows)
         else:
-            checksum = None
+            for part in opened:
+                part.check()
+            rows = None
             durable.remove(out / f"{name}.tar")
             durable.remove(out / f"{name}.parquet")
         durable.sync_folder(out)
         videos = pa.concat_tables([part.video for part in opened])
-        durable.write_file(marker, [_parquet(videos, sidecar_xxh3=checksum)])
+        durable.write_file(marker, [sidecar.mark_bytes(videos, rows)])
         durable.sync_folder(out)
     finally:
         _remove_unfinished(out, name)
@@ -78,7 +77,7 @@ def pack(parts: Sequence[Path | str], out_dir: Path | str, name: str) -> Packed:
 def remove_parts(parts: Iterable[Path | str], packed: Packed) -> int:
     """Remove parts that are in a pack; returns how many there were. Parts that are gone already are no error.
 
-    Raises PackError, and removes nothing, if the pack's mark is missing or one of the parts is not in it.
+    Raises PackError, and removes nothing, if the pack's mark is missing or damaged or one of the parts is not in it.
     """
     paths = [Path(part) for part in parts]
     if not packed.videos.exists():
@@ -118,7 +117,13 @@ def _check_together(parts: list[Part], name: str) -> None:
 
 
 def _check_contained(paths: list[Path], marker: Path) -> None:
-    packed = {tuple(row.values()) for row in pq.read_table(marker, columns=_IDENTITY).select(_IDENTITY).to_pylist()}
+    try:
+        data = sidecar.read_file(marker)
+        sidecar.check_seal(data)
+        videos = sidecar.read(data, schema.PACKED_VIDEOS)
+    except sidecar.Damaged as damage:
+        raise PackError(f"{marker} is damaged ({damage}): run `deepshard verify --repair`") from None
+    packed = {tuple(row.values()) for row in videos.select(_IDENTITY).to_pylist()}
     for path in paths:
         if path.exists():
             row = read_part(path).video_row()
@@ -147,15 +152,6 @@ def _sample_rows(parts: list[Part], name: str) -> pa.Table:
         tables.append(table.select(schema.SAMPLES.names))
         start += part.tar_size
     return pa.concat_tables(tables)
-
-
-def _parquet(table: pa.Table, **facts: str | None) -> bytes:
-    mark = json.dumps({"sidecar_version": schema.SIDECAR_VERSION, **facts}).encode()
-    sink = pa.BufferOutputStream()
-    table = table.combine_chunks().replace_schema_metadata({b"deepshard": mark})
-    # page checksums: a flipped bit in a sidecar must not become a wrong label or offset
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return sink.getvalue().to_pybytes()
 
 
 def _remove_unfinished(folder: Path, name: str) -> None:

@@ -191,13 +191,16 @@ class Part:
         return self.video.to_pylist()[0]
 
     def fields(self) -> list[str]:
-        """The names of the first sample's JSON member; none if there is no sample."""
+        """The names of the first sample's JSON member; none if there is no sample. Raises PartError if damaged."""
         if not self.samples.num_rows:
             return []
-        first = self.samples.select(["key", "json_offset", "json_size"]).slice(0, 1).to_pylist()[0]
+        first = self.samples.select(["key", "json_offset", "json_size", "json_xxh3"]).slice(0, 1).to_pylist()[0]
         with open(self.path, "rb") as file:
             file.seek(first["json_offset"])
-            return json_fields(file.read(first["json_size"]), first["key"])
+            data = file.read(first["json_size"])
+        if xxhash.xxh3_64_intdigest(data) != first["json_xxh3"]:
+            raise _damaged(self.path, "its samples' checksum differs")
+        return json_fields(data, first["key"])
 
     def chunks(self) -> Iterator[bytes]:
         """The members' bytes, in pieces of at most 8 MiB. Raises PartError at the end if they are not as written."""
@@ -210,6 +213,11 @@ class Part:
             checksum.update(file.read(len(tar.END)))
         if left or checksum.intdigest() != self.tar_sum:
             raise _damaged(self.path, "its samples' checksum differs")
+
+    def check(self) -> None:
+        """Read the members' bytes. Raises PartError if they are not as written."""
+        for _ in self.chunks():
+            pass
 
 
 def json_fields(data: bytes, key: str) -> list[str]:

@@ -1,25 +1,30 @@
 """Shards against their sidecars: every header, every byte of data, every file that should or should not be there.
 
 A header depends on name and size alone and members are adjacent, so a shard's whole content is known from its sidecar
-but for the data, whose checksums are; nothing can hide in between. Findings are returned, never repaired: what is wrong
-with data is for a person to decide. The sidecar's checksum is in the mark, whose Parquet pages carry their own.
+but for the data, whose checksums are; nothing can hide in between. The sidecar's checksum is in the mark, the mark's in
+the mark. Nothing is changed here; findings are returned, and ``repair`` mends some of them. Memory: the rows of one
+shard, eight bytes for every face of the store, and 8 MiB.
 """
 
-import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from shards import schema, tar
-from shards.errors import TarError
+from shards import schema, sidecar, tar
+from shards.errors import PartError, ShardError, TarError
+from shards.part import read_part
 
-_ENDS = (".videos.parquet", ".parquet", ".tar")
+ENDS = (".videos.parquet", ".parquet", ".tar")
+PLAN = "plan.parquet"  # in a folder of parts: which video goes (column video_id) into which pack (column pack)
 _CHUNK = 8 << 20
+_REPAIR = "run `deepshard verify --repair`"
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,10 @@ class Finding:
     """One thing that is wrong. ``offset`` is in the tar, in bytes, where there is a place.
 
     ``kind``: missing (a file or member), stray (a file or member nobody knows), header, data, padding, end, layout
-    (a member not where the sidecar says), sidecar (unreadable or contradicting itself), duplicate (a sample twice).
+    (a member not where the sidecar says), sidecar (a sidecar or mark that is unreadable, not as written or contradicts
+    itself), duplicate (a sample twice), part (damaged), plan (of parts: missing or unreadable), unfinished (what a run
+    that was killed, or one that is at work, has not finished). ``shard``: the pack's name, or the file's or folder's
+    where it is of no pack.
     """
 
     kind: str
@@ -51,22 +59,21 @@ def verify_store(shards_dir: Path | str, data: bool = True) -> list[Finding]:
     Reads only. Raises FileNotFoundError if the folder is missing.
     """
     folder = Path(shards_dir)
-    names, strays = set(), []
+    names, findings = set(), []
     for path in sorted(folder.iterdir()):
-        end = next((end for end in _ENDS if path.name.endswith(end)), None)
-        if end is None:
-            why = "an unfinished file of a killed run; delete it" if path.suffix == ".tmp" else "not part of any shard"
-            strays.append(Finding("stray", path.name, f"{path.name} is {why}"))
-        else:
+        end = next((end for end in ENDS if path.name.endswith(end)), None)
+        if end and path.is_file():
             names.add(path.name.removesuffix(end))
-    findings, seen = strays, {}
+        elif path.suffix == ".tmp":
+            findings.append(Finding("unfinished", path.name, f"{path.name} is what a killed run left of a file"))
+        else:
+            findings.append(Finding("stray", path.name, f"{path.name} is not part of any shard"))
+    hashes = {}
     for name in sorted(names):
         found, samples = _verify(folder, name, data)
         findings += found
-        for sample in samples:
-            if seen.setdefault(sample, name) != name:
-                findings.append(Finding("duplicate", name, f"{sample} is also in shard {seen[sample]}", sample))
-    return findings
+        hashes[name] = np.fromiter(map(xxhash.xxh3_64_intdigest, map(str.encode, samples)), np.uint64, len(samples))
+    return findings + list(_duplicates(folder, hashes))
 
 
 def verify_shard(shards_dir: Path | str, name: str, data: bool = True) -> list[Finding]:
@@ -74,13 +81,85 @@ def verify_shard(shards_dir: Path | str, name: str, data: bool = True) -> list[F
     return _verify(Path(shards_dir), name, data)[0]
 
 
+def verify_parts(parts_dir: Path | str, shards_dir: Path | str, data: bool = True) -> list[Finding]:
+    """Check what is on its way to a shard: folders of parts, each with its plan. A plan with packs to be written is no
+    finding. ``data=False`` skips the samples' bytes. Reads only.
+    """
+    parts, shards = Path(parts_dir), Path(shards_dir)
+    findings = []
+    for path in sorted(parts.iterdir()) if parts.is_dir() else []:
+        if path.is_dir():
+            findings += _verify_folder(path, shards, data)
+        elif path.name != "lock":
+            findings.append(Finding("stray", f"parts/{path.name}", f"{path.name} belongs to no plan of a curation"))
+    return findings
+
+
+def read_plan(folder: Path) -> dict[str, list[str]]:
+    """The packs of a folder of parts: name -> ids of its videos. Raises Damaged if the plan cannot be read."""
+    try:
+        table = pq.read_table(folder / PLAN, columns=["video_id", "pack"])
+        packs: dict[str, list[str]] = {}
+        for video, name in zip(table["video_id"].to_pylist(), table["pack"].to_pylist(), strict=True):
+            packs.setdefault(name, []).append(video)
+    except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
+        raise sidecar.Damaged(f"it cannot be read: {str(error).strip().partition(chr(10))[0]}") from None
+    return packs
+
+
+def _verify_folder(folder: Path, shards: Path, data: bool) -> Iterator[Finding]:
+    place = f"parts/{folder.name}"
+    files = sorted(folder.iterdir())
+    videos: set[str] | None = None
+    if (folder / PLAN).exists():
+        try:
+            packs = read_plan(folder)
+            videos = {video for members in packs.values() for video in members}
+            if all((shards / f"{name}{ENDS[0]}").exists() for name in packs):
+                yield Finding("unfinished", place, f"all {len(packs)} packs of its plan are written: it can go")
+        except sidecar.Damaged as damage:
+            yield Finding("plan", place, f"its {PLAN} is damaged: {damage}")
+    elif any(path.suffix == ".part" for path in files):
+        yield Finding(
+            "plan", place, f"finished videos without a plan, which said to which pack they go: {PLAN} is gone"
+        )
+    else:
+        yield Finding("unfinished", place, "a folder of parts without parts or plan: it can go")
+    for path in files:
+        name = f"{place}/{path.name}"
+        if path.suffix == ".tmp":
+            yield Finding("unfinished", name, f"{path.name} is what a killed run left of a file")
+        elif path.suffix == ".part":
+            try:
+                part = read_part(path)
+                if data:
+                    part.check()
+            except (PartError, OSError) as error:
+                yield Finding("part", name, str(error))
+                continue
+            if videos is not None and part.video_row()["video_id"] not in videos:
+                yield Finding(
+                    "stray", name, f"{path.name} is a part of {part.video_row()['video_id']}: not in its plan"
+                )
+        elif path.name != PLAN:
+            yield Finding("stray", name, f"{path.name} is neither a part nor a plan")
+
+
 def _verify(folder: Path, name: str, data: bool) -> tuple[list[Finding], list[str]]:
-    videos_path, samples_path, tar_path = (folder / f"{name}{end}" for end in _ENDS)
+    videos_path, samples_path, tar_path = (folder / f"{name}{end}" for end in ENDS)
     if not videos_path.exists():
         there = [path.name for path in (samples_path, tar_path) if path.exists()]
         advice = "its pack was interrupted or lost its mark: run curation again, or restore the mark"
-        return [Finding("stray", name, f"{' and '.join(there)} without {videos_path.name}; {advice}")], []
-    videos, findings = _read(videos_path, schema.PACKED_VIDEOS, name)
+        return [Finding("unfinished", name, f"{' and '.join(there)} without {videos_path.name}; {advice}")], []
+    findings: list[Finding] = []
+    mark = _read(videos_path, name, findings)
+    if mark is None:
+        return findings, []
+    try:
+        sidecar.check_seal(mark)
+    except sidecar.Damaged as damage:
+        findings.append(_wrong(name, videos_path, damage))
+    videos = _rows(videos_path, mark, schema.PACKED_VIDEOS, name, findings)
     if videos is None:
         return findings, []
     faces = {row["video_id"]: row["faces"] or 0 for row in videos.select(["video_id", "faces"]).to_pylist()}
@@ -90,40 +169,57 @@ def _verify(folder: Path, name: str, data: bool) -> tuple[list[Finding], list[st
     for path in (samples_path, tar_path):
         if path.exists() != bool(total):
             kind, what = ("missing", "is missing") if total else ("stray", "should not be there")
-            findings.append(Finding(kind, name, f"{path.name} {what}: {videos_path.name} tells of {total} faces"))
-    if not samples_path.exists():
+            findings.append(Finding(kind, name, f"{path.name} {what}: {videos_path.name} tells of {total:,} faces"))
+    if not samples_path.exists() or (rows := _read(samples_path, name, findings)) is None:
         return findings, []
-    samples, unreadable = _read(samples_path, schema.SAMPLES, name)
-    findings += unreadable
-    if _told_checksum(videos) != xxhash.xxh3_64_hexdigest(samples_path.read_bytes()):
-        why = f"{samples_path.name} is not the file that was packed (its checksum differs): restore it from a copy"
-        findings.append(Finding("sidecar", name, why))
+    if sidecar.sidecar_sum(videos) != xxhash.xxh3_64_hexdigest(rows):
+        findings.append(_wrong(name, samples_path, "it is not the file that was packed, its checksum differs"))
+    samples = _rows(samples_path, rows, schema.SAMPLES, name, findings)
     if samples is None:
         return findings, []
     findings += _verify_rows(name, samples, faces)
     if tar_path.exists():
-        with open(tar_path, "rb") as file:
-            findings += _verify_tar(name, file, list(_members(samples)), data)
+        try:
+            with open(tar_path, "rb", buffering=0) as file:
+                findings += _verify_tar(name, _Window(file.fileno(), _CHUNK if data else tar.BLOCK), samples, data)
+        except OSError as error:
+            findings.append(Finding("missing", name, f"{tar_path.name} cannot be opened ({error.strerror})"))
     return findings, samples["sample_id"].to_pylist()
 
 
-def _read(path: Path, expected: pa.Schema, name: str) -> tuple[pa.Table | None, list[Finding]]:
+def _read(path: Path, name: str, findings: list[Finding]) -> bytes | None:
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        return None, [Finding("sidecar", name, f"{path.name} cannot be read ({reason}): restore it from a copy")]
-    if not table.schema.equals(expected):
-        return None, [Finding("sidecar", name, f"{path.name} has other columns than this version of deepshard writes")]
-    return table, []
-
-
-def _told_checksum(videos: pa.Table) -> str | None:
-    try:
-        return json.loads(videos.schema.metadata[b"deepshard"])["sidecar_xxh3"]
-    except (ValueError, KeyError, TypeError):  # a damaged mark vouches for nothing
+        return sidecar.read_file(path)
+    except sidecar.Damaged as damage:
+        findings.append(_wrong(name, path, damage))
         return None
+
+
+def _rows(path: Path, data: bytes, expected: pa.Schema, name: str, findings: list[Finding]) -> pa.Table | None:
+    try:
+        return sidecar.read(data, expected)
+    except sidecar.Damaged as damage:
+        findings.append(_wrong(name, path, damage))
+        return None
+
+
+def _wrong(name: str, path: Path, why: object) -> Finding:
+    return Finding("sidecar", name, f"{path.name} is damaged ({why}): restore it from a copy, or {_REPAIR}")
+
+
+def _duplicates(folder: Path, hashes: dict[str, np.ndarray]) -> Iterator[Finding]:
+    """Samples that are in two packs; names are read again only where two hashes (uint64) of them are the same."""
+    every = np.sort(np.concatenate([np.empty(0, np.uint64), *hashes.values()]))
+    twice = every[1:][every[1:] == every[:-1]]
+    seen: dict[str, str] = {}
+    for name, own in hashes.items():
+        places = np.flatnonzero(np.isin(own, twice))
+        if not len(places):
+            continue
+        samples = pq.read_table(folder / f"{name}{ENDS[1]}", columns=["sample_id"])["sample_id"]
+        for sample in samples.take(places).to_pylist():
+            if seen.setdefault(sample, name) != name:
+                yield Finding("duplicate", name, f"{sample} is also in shard {seen[sample]}", sample)
 
 
 def _verify_rows(name: str, samples: pa.Table, faces: dict[str, int]) -> Iterator[Finding]:
@@ -132,7 +228,11 @@ def _verify_rows(name: str, samples: pa.Table, faces: dict[str, int]) -> Iterato
     seen = set()
     for row in samples.select(columns).to_pylist():
         sample = row["sample_id"]
-        key = schema.sample_key(row["video_id"], row["frame_index"], row["track"])
+        try:
+            key = schema.sample_key(row["video_id"], row["frame_index"], row["track"])
+        except ShardError as error:
+            yield Finding("sidecar", name, f"row of {sample}: {error}", sample)
+            continue
         right = schema.sample_id(row["recipe_hash"], row["content"], key)
         if (row["key"], sample, row["draw_key"], row["shard"]) != (key, right, schema.draw_key(right), name):
             yield Finding("sidecar", name, f"row of {sample}: key, sample_id, draw_key or shard is not its own", sample)
@@ -146,42 +246,72 @@ def _verify_rows(name: str, samples: pa.Table, faces: dict[str, int]) -> Iterato
             yield Finding("sidecar", name, f"video {video} has {count} samples; its row in videos.parquet tells {told}")
 
 
-def _members(samples: pa.Table) -> Iterator[_Member]:
+def members(samples: pa.Table) -> Iterator[_Member]:
+    """The members of a tar in their order, as its sidecar (SAMPLES) tells them."""
     extensions = {"json": "json", "mask": "mask.png"}
-    for row in samples.to_pylist():
-        members = [
+    places = {kind: [f"{kind}_{field}" for field in ("offset", "size", "xxh3")] for kind in ("json", "mask", "image")}
+    columns = ["sample_id", "key", "image_ext", *(name for names in places.values() for name in names)]
+    for row in samples.select(columns).to_pylist():
+        yield from sorted(
             _Member(f"{row['key']}.{extensions.get(kind, row['image_ext'])}", *place, row["sample_id"])
-            for kind in ("json", "mask", "image")
-            if None not in (place := tuple(row[f"{kind}_{field}"] for field in ("offset", "size", "xxh3")))
-        ]
-        yield from sorted(members)
+            for kind, names in places.items()
+            if None not in (place := [row[name] for name in names])
+        )
 
 
-def _verify_tar(name: str, file: BinaryIO, members: list[_Member], data: bool) -> Iterator[Finding]:
-    end = file.seek(0, 2)
+class _Window:
+    """Bytes of a file by their place, read in pieces of ``size`` bytes or what is asked for, whichever is more."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self.end = os.fstat(descriptor).st_size
+        self._descriptor, self._size = descriptor, size
+        self._start, self._data = 0, memoryview(b"")
+
+    def read(self, offset: int, size: int) -> memoryview:
+        """Fewer bytes at the end of the file. Raises OSError."""
+        if not self._start <= offset <= offset + size <= self._start + len(self._data):
+            pieces, wanted = [], max(size, self._size)
+            while wanted and (piece := os.pread(self._descriptor, wanted, offset + sum(map(len, pieces)))):
+                pieces.append(piece)
+                wanted -= len(piece)
+            self._start, self._data = offset, memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return self._data[offset - self._start :][:size]
+
+
+def _verify_tar(name: str, window: _Window, samples: pa.Table, data: bool) -> Iterator[Finding]:
     position = 0
-    for member in members:
+    for member in members(samples):
         start = member.offset - tar.BLOCK
         if start > position:
-            yield from _between(name, file, position, start)
+            yield from _between(name, window, position, start)
         elif start < position:
             yield _finding("layout", name, member, f"its place at {member.offset} overlaps the member before it")
-        if start < 0 or start + tar.span(member.size) > end:
-            yield _finding("missing", name, member, f"the tar ends at {end}, before the end of {member.name}")
+        if start < 0 or member.size < 0 or start + tar.span(member.size) > window.end:
+            yield _finding("missing", name, member, f"the tar ends at {window.end}, before the end of {member.name}")
             continue
-        file.seek(start)
-        if file.read(tar.BLOCK) != _header(member):
-            yield _finding("header", name, member, f"the header of {member.name} at {start} is not as written")
-        if data and _checksum(file, member.offset, member.size) != member.checksum:
-            yield _finding("data", name, member, f"the bytes of {member.name} at {member.offset} differ from their sum")
         position = start + tar.span(member.size)
-        file.seek(member.offset + member.size)
-        if any(file.read(position - member.offset - member.size)):
-            yield _finding("padding", name, member, f"the padding after {member.name} is not zero")
-    file.seek(position)
-    if file.read(len(tar.END) + 1) != tar.END:
-        yield from _between(name, file, position, end - len(tar.END))
+        try:
+            yield from _verify_member(name, window, member, data)
+        except OSError as error:
+            why = f"the disk does not give the bytes of {member.name} at {member.offset} ({error.strerror})"
+            yield _finding("data", name, member, why)
+    try:
+        end = window.read(position, len(tar.END) + 1)
+    except OSError:
+        end = memoryview(b"")
+    if end != tar.END:
+        yield from _between(name, window, position, window.end - len(tar.END))
         yield Finding("end", name, f"the tar does not end with two zero blocks at {position}", offset=position)
+
+
+def _verify_member(name: str, window: _Window, member: _Member, data: bool) -> Iterator[Finding]:
+    start, stop = member.offset - tar.BLOCK, member.offset + member.size
+    if window.read(start, tar.span(member.size) if data else tar.BLOCK)[: tar.BLOCK] != _header(member):
+        yield _finding("header", name, member, f"the header of {member.name} at {start} is not as written")
+    if data and xxhash.xxh3_64_intdigest(window.read(member.offset, member.size)) != member.checksum:
+        yield _finding("data", name, member, f"the bytes of {member.name} at {member.offset} differ from their sum")
+    if any(window.read(stop, -member.size % tar.BLOCK)):
+        yield _finding("padding", name, member, f"the padding after {member.name} is not zero")
 
 
 def _header(member: _Member) -> bytes | None:
@@ -191,28 +321,18 @@ def _header(member: _Member) -> bytes | None:
         return None
 
 
-def _between(name: str, file: BinaryIO, start: int, stop: int) -> Iterator[Finding]:
+def _between(name: str, window: _Window, start: int, stop: int) -> Iterator[Finding]:
     """What lies between two known members: whole members by name, else bytes."""
     while start < stop:
-        file.seek(start)
         try:
-            found, size = tar.parse(file.read(tar.BLOCK))
-        except TarError:
+            found, size = tar.parse(bytes(window.read(start, tar.BLOCK)))
+        except (TarError, OSError):
             yield Finding("stray", name, f"{stop - start} bytes at {start} belong to no sample", offset=start)
             return
         yield Finding("stray", name, f"member {found} at {start + tar.BLOCK} is in no row", offset=start + tar.BLOCK)
         start += tar.span(size)
 
 
-def _checksum(file: BinaryIO, offset: int, size: int) -> int:
-    file.seek(offset)
-    checksum = xxhash.xxh3_64()
-    while size and (chunk := file.read(min(size, _CHUNK))):
-        checksum.update(chunk)
-        size -= len(chunk)
-    return checksum.intdigest()
-
-
 def _finding(kind: str, name: str, member: _Member, message: str) -> Finding:
-    advice = "restore the shard from a copy, or curate its videos again"
+    advice = f"restore the shard from a copy, or {_REPAIR}"
     return Finding(kind, name, f"{member.sample_id}: {message}; {advice}", member.sample_id, member.offset)

@@ -101,7 +101,7 @@ def check(folder: Path) -> None:
         assert "packed" not in done
         assert done <= set(parts)
     else:
-        assert [finding for finding in verify_store(folder / "shards") if finding.kind != "stray"] == []
+        assert [finding for finding in verify_store(folder / "shards") if finding.kind != "unfinished"] == []
     curate(folder)
     assert list(folder.glob("parts/*.part")) == []
     assert [finding for finding in verify_store(folder / "shards") if finding.shard == NAME] == []

@@ -148,3 +148,25 @@ def test_a_damaged_part_is_named_and_leaves_no_shard(tmp_path):
     with pytest.raises(PartError, match=r"2\.part is damaged.*delete it and curate again"):
         pack(parts, tmp_path / "shards", NAME)
     assert list((tmp_path / "shards").iterdir()) == []
+
+
+@pytest.mark.parametrize("faces", [0, 2])
+def test_a_damaged_part_is_found_where_its_pack_has_no_face_too(tmp_path, faces):
+    path = write_part(tmp_path / "0.part", video_row("000"), faces)
+    data = bytearray(path.read_bytes())
+    data[512 if faces else 1000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(PartError, match="damaged"):
+        pack([path], tmp_path / "shards", NAME)
+
+
+def test_parts_stay_while_the_mark_of_their_pack_is_damaged(tmp_path):
+    parts = parts_of(tmp_path / "parts")
+    packed = pack(parts, tmp_path / "shards", NAME)
+    data = bytearray(packed.videos.read_bytes())
+    data[-20] ^= 1
+    packed.videos.write_bytes(data)
+    for call in (lambda: pack(parts, tmp_path / "shards", NAME), lambda: remove_parts(parts, packed)):
+        with pytest.raises(PackError, match="verify --repair"):
+            call()
+    assert all(path.exists() for path in parts)
