@@ -187,7 +187,7 @@ def warp_mask(mask: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 
     A pixel of the crop is manipulated if at least half of what it shows is.
     """
-    grey = np.where(np.asarray(mask) != 0, np.uint8(255), np.uint8(0))
+    grey = (np.asarray(mask) != 0).view(np.uint8) * np.uint8(255)
     return np.where(warp(grey, matrix, size, "linear") >= 128, np.uint8(255), np.uint8(0))
 
 

@@ -60,9 +60,12 @@ def _inside(crop: Crop, frame_size: tuple[int, int]) -> np.ndarray:
     corners = moved([[0, 0], [size - 1, 0], [size - 1, size - 1], [0, size - 1]], back)
     if (corners >= lowest).all() and (corners <= limits).all():
         return np.full((size, size), 255, np.uint8)
-    x, y = np.meshgrid(np.arange(size), np.arange(size))
-    points = moved(np.stack([x.ravel(), y.ravel()], axis=1), back).reshape(size, size, 2)
-    return np.where(np.all((points >= lowest) & (points <= limits), axis=2), np.uint8(255), np.uint8(0))
+    along = np.arange(size)
+    inside = np.ones((size, size), bool)
+    for (by_x, by_y, shift), limit in zip(back, limits, strict=True):
+        place = (by_x * along + shift)[None, :] + (by_y * along)[:, None]
+        inside &= (place >= lowest) & (place <= limit)
+    return inside.view(np.uint8) * np.uint8(255)
 
 
 # A mean head in millimetres, x to its left (the image's right), y down, z from the camera into it. Widths and the
@@ -124,27 +127,25 @@ def pose(landmarks: np.ndarray, scheme: str) -> tuple[float, float, float]:
     with the least sum of squares: the affine fit made a rotation, then Gauss and Newton's steps. nan where landmarks
     are not finite.
     """
-    index, model = _centred(scheme)
+    index, model, solve = _centred(scheme)
     points = np.asarray(landmarks, np.float64)[index]
     seen = points - points.mean(axis=0)
     if not np.isfinite(seen).all() or not seen.any():
         return _NAN, _NAN, _NAN
-    affine = np.linalg.lstsq(model, seen, rcond=None)[0].T
+    affine = (solve @ seen).T
     left, sizes, right = np.linalg.svd(affine, full_matrices=False)
     scale, rows = float(sizes.mean()), left @ right
     rotation = np.vstack([rows, np.cross(rows[0], rows[1])])
+    slopes = np.zeros((2, len(model), 4))  # of the image's x and y, by a small turn about x, y, z, and by the scale
     for _ in range(20):
         turned = model @ rotation.T
         x, y, z = turned.T
-        none = np.zeros_like(x)
-        # of the image's x, then its y, by a small turn about x, y and z, and by the scale
-        slopes = np.concatenate(
-            [
-                np.column_stack([none, scale * z, -scale * y, x]),
-                np.column_stack([-scale * z, none, scale * x, y]),
-            ]
-        )
-        step = np.linalg.lstsq(slopes, (seen - scale * turned[:, :2]).T.ravel(), rcond=None)[0]
+        slopes[0, :, 1], slopes[0, :, 2], slopes[0, :, 3] = scale * z, -scale * y, x
+        slopes[1, :, 0], slopes[1, :, 2], slopes[1, :, 3] = -scale * z, scale * x, y
+        rows = slopes.reshape(-1, 4)
+        square = rows.T @ rows
+        square.flat[::5] *= 1 + 1e-9  # so that it can be solved, whatever the landmarks
+        step = np.linalg.solve(square, rows.T @ (seen - scale * turned[:, :2]).T.ravel())
         rotation = cv2.Rodrigues(step[:3])[0] @ rotation
         scale += float(step[3])
         if np.abs(step[:3]).max() < 1e-6:
@@ -156,6 +157,8 @@ def pose(landmarks: np.ndarray, scheme: str) -> tuple[float, float, float]:
 
 
 @cache
-def _centred(scheme: str) -> tuple[list[int], np.ndarray]:
+def _centred(scheme: str) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """What ``head`` gives, the points about their mean, and their pseudo-inverse [3, N]."""
     index, model = head(scheme)
-    return index, model - model.mean(axis=0)
+    model = model - model.mean(axis=0)
+    return index, model, np.linalg.pinv(model)
