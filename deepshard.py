@@ -7,6 +7,7 @@ carry ``deepshard_error`` and are printed as one line; anything else is a defect
 import argparse
 import dataclasses
 import json
+import math
 import os
 import sys
 import time
@@ -51,7 +52,16 @@ def scan(args: argparse.Namespace) -> int:
 
 
 def curate(args: argparse.Namespace) -> int:
-    """Find, choose and align the faces of every video that the recipe has not been tried on; write shards."""
+    """Find, choose and align the faces of every video that is new to the recipe or has changed; write shards."""
+    return _curate(args, None)
+
+
+def retry(args: argparse.Namespace) -> int:
+    """Curate again the videos that gave no face for a reason that contains some words."""
+    return _curate(args, args.reason)
+
+
+def _curate(args: argparse.Namespace, reason: str | None) -> int:
     from curation.recipe import load
     from curation.run import curate as run
     from queries.inspect import summary
@@ -67,24 +77,65 @@ def curate(args: argparse.Namespace) -> int:
         stall_s=args.stall_limit,
         memory_gb=args.memory_limit,
         device=args.device,
-        which="failed" if args.retry_failed else "missing",
+        retry=reason,
         on_progress=show,
     )
     show.close()
+    named = f"recipe {report.recipe.name} ({report.recipe.hash[:8]})"
+    for note in report.notes:
+        print(f"note: {note}")
     if not report.videos:
         if not summary(args.catalog).counts["videos"]:
             raise _usage(f"{args.catalog} knows no video: run `deepshard scan` first")
-        print(f"nothing to do: every video was tried with recipe {report.recipe.name} ({report.recipe.hash[:8]})")
+        why = f"every video was tried with {named}" if reason is None else f"none failed so with {named}"
+        print(f"nothing to do: {why}")
         return 0
     counts = report.counts
+    changed = f", {report.changed:,} of which had changed" if report.changed else ""
     print(
-        f"{report.faces:,} faces from {counts['done']:,} of {report.videos:,} videos with recipe {report.recipe.name} "
-        f"({report.recipe.hash[:8]}); no face in {counts['no_face']:,}, failed {counts['failed']:,}"
+        f"{report.faces:,} faces from {counts['done']:,} of {report.videos:,} videos{changed} with {named}; "
+        f"no face in {counts['no_face']:,}, failed {counts['failed']:,}"
     )
-    for video, reason in report.problems[:20]:
-        print(f"  {video}: {reason}")
+    for video, problem in report.problems[:20]:
+        print(f"  {video}: {problem}")
     if len(report.problems) > 20:
-        print(f"  and {len(report.problems) - 20:,} more: deepshard sql \"FROM attempts WHERE status <> 'done'\"")
+        print(f'  and {len(report.problems) - 20:,} more: deepshard status, or deepshard sql "FROM faceless"')
+    return 0
+
+
+def status(args: argparse.Namespace) -> int:
+    """Say how far the curation with each recipe is, what failed and why, and whether one class fails more."""
+    from curation.status import status as ask
+
+    found = ask(args.catalog, args.store)
+    if args.json:
+        for one in found:
+            rate = {"hours_left": one.progress.hours_left}
+            print(json.dumps(dataclasses.asdict(one) | rate, default=str))
+        return 0
+    for one in found:
+        reached = one.progress
+        left, rate = reached.count("left"), reached.per_hour
+        pace = f", {rate:,.0f} videos an hour" if rate and left else ""
+        to_go = f", {_duration(reached.hours_left)} to go" if one.holder and reached.hours_left else ""
+        running = (
+            f", run by {one.holder}" if one.holder else f", {one.planned:,} of a run that ended" * bool(one.planned)
+        )
+        title = f"{one.recipe} ({one.recipe_hash[:8]}): {left:,} of {reached.count('videos'):,} videos left"
+        columns = ["dataset", "method", "quality", "label", "videos", "done", "no face", "failed", "left", "faces"]
+        rows = [[_cell(value) for value in dataclasses.astuple(line)] for line in reached.groups]
+        _table(f"{title}{pace}{to_go}{running}", [*columns, "yield"], rows, numbers=7)
+        for line in reached.failures[:20]:
+            print(f"{line.status} ({line.videos:,}): {line.reason}; for instance {line.example}")
+        if len(reached.failures) > 20:
+            print(f"and {len(reached.failures) - 20:,} more reasons: deepshard status --json")
+        for miss in reached.misses:
+            print(
+                f"warning: {miss.dataset}/{miss.method}/{miss.quality} lacks a face in {miss.missed:.1%} of frames, "
+                f"real videos in {miss.missed_real:.1%}: what is missing tells the label"
+            )
+    if not found:
+        print("nothing was curated yet: deepshard curate")
     return 0
 
 
@@ -401,6 +452,12 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
+def _duration(hours: float) -> str:
+    minutes = math.ceil(hours * 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def _some(count: int) -> str:
     return f"{count:,}" if count else ""
 
@@ -464,22 +521,26 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--names", action="store_true", help="print each missing and unexpected name")
     command.add_argument("--replace", action="store_true", help="take the place of another folder's scan")
 
-    command = add("curate", curate)
-    command.add_argument("--recipe", default="default", help="a shipped recipe or your own .yaml (default)")
-    command.add_argument("--aligner", choices=["face_alignment", "dlib"], help="overrides the recipe's")
-    command.add_argument("--faces", choices=["one", "all"], help="overrides the recipe's")
-    command.add_argument("--sampling", help="overrides the recipe's: 'evenly 32', 'every 10', 'all', 'at least 16'")
-    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other key of the recipe")
-    command.add_argument("--workers", type=int, help="processes (default: one per CPU)")
-    command.add_argument("--device", help="torch device of the aligner, e.g. cuda:0")
-    command.add_argument(
-        "--stall-limit", type=float, default=120, help="seconds without progress before a video is killed"
-    )
-    command.add_argument(
-        "--memory-limit", type=float, metavar="GB", help="of one worker; default: the machine's, shared out among them"
-    )
-    command.add_argument("--engine", default="local", choices=["local", "ray"], help="who runs the workers (local)")
-    command.add_argument("--retry-failed", action="store_true", help="try the videos that failed once more")
+    for name, function in (("curate", curate), ("retry", retry)):
+        command = add(name, function)
+        command.add_argument("--recipe", default="default", help="a shipped recipe or your own .yaml (default)")
+        command.add_argument("--aligner", choices=["face_alignment", "dlib"], help="overrides the recipe's")
+        command.add_argument("--faces", choices=["one", "all"], help="overrides the recipe's")
+        command.add_argument("--sampling", help="overrides the recipe's: 'evenly 32', 'every 10', 'all', 'at least 16'")
+        command.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="any other key of the recipe"
+        )
+        command.add_argument("--engine", default="local", choices=["local", "ray"], help="who runs the workers (local)")
+        command.add_argument("--workers", type=int, help="processes (default: one per CPU)")
+        command.add_argument("--device", help="torch device of the aligner, e.g. cuda:0")
+        command.add_argument(
+            "--stall-limit", type=float, default=120, help="seconds without progress before a video is killed (120)"
+        )
+        command.add_argument("--memory-limit", type=float, metavar="GB", help="of a worker (default: its share)")
+    command.add_argument("--reason", required=True, help="words of the reason, '' for any (see deepshard status)")
+
+    command = add("status", status)
+    command.add_argument("--json", action="store_true", help="one object a recipe")
 
     command = add("sql", sql)
     command.add_argument("query", help="a SELECT over faces, videos, attempts, splits, runs, predictions, ...")

@@ -76,9 +76,9 @@ def write_plan(store: Path, recipe: Recipe, videos: list[Video]) -> Plan:
     return Plan(folder, packs)
 
 
-def left_plans(store: Path, recipe: Recipe) -> Iterator[Plan]:
+def left_plans(store: Path, recipe_hash: str) -> Iterator[Plan]:
     """Plans of this recipe which an earlier run left unfinished; those of other recipes wait for theirs."""
-    for file in sorted(store.glob(f"parts/{recipe.hash[:8]}-*/plan.parquet")):
+    for file in sorted(store.glob(f"parts/{recipe_hash[:8]}-*/plan.parquet")):
         packs: dict[str, list[Video]] = {}
         for row in pq.read_table(file).to_pylist():
             packs.setdefault(row.pop("pack"), []).append(row)
@@ -108,7 +108,7 @@ class Packer:
         self.open: list[tuple[Video, Path]] = []  # videos without a part, and where it will lie
         for name, videos in plan.packs.items():
             parts = [plan.part(video) for video in videos]
-            if is_packed(store, name):
+            if mark_of(store, name).exists():
                 if left := [part for part in parts if part.exists()]:
                     remove_parts(left, pack(left, self._shards, name))
                 continue
@@ -135,9 +135,9 @@ class Packer:
         return 1
 
 
-def is_packed(store: Path, name: str) -> bool:
-    """Whether a pack is written whole: its mark is written last."""
-    return (store / "shards" / f"{name}.videos.parquet").exists()
+def mark_of(store: Path, name: str) -> Path:
+    """The file that says that a pack is written whole: it is written last."""
+    return store / "shards" / f"{name}.videos.parquet"
 
 
 def _identity(store: Path, recipe: Recipe, videos: list[Video]) -> str:

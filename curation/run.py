@@ -145,7 +145,7 @@ class _Run:
         self._ingest()
         roots = _roots(self.catalog)
         changed = self._changed(roots) if retry is None else []
-        plans = list(left_plans(self.store, self.recipe))
+        plans = list(left_plans(self.store, self.recipe.hash))
         for plan in plans:
             clear_unfinished(plan.folder)
         planned = [video["video_id"] for plan in plans for videos in plan.packs.values() for video in videos]
@@ -306,15 +306,32 @@ def holding(store: Path) -> Iterator[None]:
     durable.make_folder(store / "parts")
     file = store / "parts" / "lock"
     with file.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise CurationError(f"{store} is being curated by {_named(lock.read())}: wait for it, or end it") from None
+        for last in (False, True):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if last:
+                    lock.seek(0)
+                    who = _named(lock.read())
+                    raise CurationError(f"{store} is being curated by {who}: wait for it, or end it") from None
+                time.sleep(0.2)  # somebody may only have asked who holds it
         lock.truncate(0)
         lock.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         lock.flush()
         yield
+
+
+def holder_of(store: Path) -> str | None:
+    """Who curates into a store at this moment."""
+    try:
+        with (store / "parts" / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _named((store / "parts" / "lock").read_text())
+    except FileNotFoundError:
+        return None
+    return None
 
 
 def _named(text: str) -> str:

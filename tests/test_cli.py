@@ -67,7 +67,7 @@ def test_another_copy_takes_the_place_of_the_first_only_if_that_is_meant(empty):
 
 def test_curating_again_finds_nothing_to_do(own):
     assert own.ok("curate", *RECIPE).startswith("nothing to do")
-    assert own.ok("curate", *RECIPE, "--retry-failed").startswith("nothing to do")
+    assert own.ok("retry", *RECIPE, "--reason", "").startswith("nothing to do")
 
 
 def test_sql_in_every_form(pinned, tmp_path):
