@@ -1,14 +1,13 @@
 """Workers on every machine of a Ray cluster: Ray places them, starts them again elsewhere, and tells of lost machines.
 
 Each actor runs the engine ``local`` with one process beside it. Ray gives one and the same error for a segmentation
-fault, an exit and a kill, and asking thousands of actors for their heartbeats would be all that a driver gets done; the
-actor sees its process's exit status, heart and memory, so a video comes to the same end here as on one machine. Given
-up: the memory of one more Python process for each worker, about 100 MB.
+fault, an exit and a kill, and asking thousands of actors for heartbeats would be all that a driver gets done; the actor
+sees its process's exit status, heart and memory, so a video ends as on one machine. Given up: 50 MB for each worker.
 """
 
 import logging
-import math
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ def run_tasks(
 ) -> Iterator[Outcome]:
     """The engine ``ray``, see ``Engine``: every task in one of ``workers`` processes of the cluster.
 
-    The cluster is the one this process is connected to; else that of RAY_ADDRESS, or the one this machine is part of;
+    The cluster is the one this process is connected to; else that of RAY_ADDRESS; else the one this machine is part of;
     else one of this machine alone, for the time of the run. A worker for which there is no room waits until there is.
     """
     tasks = iter(tasks)
@@ -128,7 +127,7 @@ def _room(workers: int | None, gpu: bool) -> tuple[int, float]:
     if workers < 1:
         raise Stopped("no machine of the Ray cluster has a CPU to give: start one with `ray start --address=HEAD:6379`")
     gpus = sum(node.get("GPU", 0) for node in nodes) if gpu else 0
-    return workers, min(1.0, math.floor(gpus / workers * 10_000) / 10_000)  # Ray counts in ten-thousandths
+    return workers, min(1.0, int(gpus / workers * 10_000) / 10_000)  # Ray counts in ten-thousandths
 
 
 @contextmanager
@@ -137,10 +136,13 @@ def _cluster() -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told of this run
+    host, _, port = os.environ.get("RAY_ADDRESS", "").rpartition("/")[2].rpartition(":")
     try:
+        if port.isdigit():  # nobody there: said at once, Ray itself would ask again for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
-        raise Stopped(f"there is no Ray cluster to work on: {error}") from error
+        raise Stopped(f"no Ray cluster can be reached or started: {error}") from error
     try:
         yield
     finally:
