@@ -41,25 +41,31 @@ def measure(face: Face | None, crop: Crop, frame_size: tuple[int, int]) -> Measu
     """Measures of a face and its crop; frame_size: (height, width) of the frame. face: None if the frame is a crop."""
     height, width = frame_size
     luma = cv2.cvtColor(crop.image, cv2.COLOR_RGB2GRAY)
+    edges = cv2.Laplacian(luma, cv2.CV_16S, ksize=1)
     seen = _inside(crop, frame_size)
-    edges = cv2.Laplacian(luma, cv2.CV_32F, ksize=1)
     # a pixel's Laplacian needs its neighbours: those at the rim of what lies in the frame do not count
-    whole = cv2.erode(seen, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), borderValue=0)
-    sharpness = float(cv2.meanStdDev(edges, mask=whole)[1][0, 0] ** 2) if whole.any() else _NAN
-    brightness = cv2.mean(luma, mask=seen)[0] if seen.any() else _NAN
+    if seen is None:
+        whole, edges = None, edges[1:-1, 1:-1]
+    else:
+        whole = cv2.erode(seen, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), borderValue=0)
+    sharpness = float(cv2.meanStdDev(edges, mask=whole)[1][0, 0] ** 2) if whole is None or whole.any() else _NAN
+    brightness = cv2.mean(luma, mask=seen)[0] if seen is None or seen.any() else _NAN
     if face is None:
         return Measures(float(np.sqrt(height * width)), _NAN, sharpness, brightness, _NAN, _NAN, _NAN)
     return Measures(face.size, float(face.score), sharpness, brightness, *pose(face.landmarks, face.scheme))
 
 
-def _inside(crop: Crop, frame_size: tuple[int, int]) -> np.ndarray:
-    """Which pixels of a crop show the frame and nothing of the black around it: uint8 [size, size], 255 or 0."""
+def _inside(crop: Crop, frame_size: tuple[int, int]) -> np.ndarray | None:
+    """Which pixels of a crop show the frame and nothing of the black around it: uint8 [size, size], 255 or 0.
+
+    None if all do.
+    """
     lowest, limits = _KERNEL, [frame_size[1] - 1 - _KERNEL, frame_size[0] - 1 - _KERNEL]
     size = crop.image.shape[0]
     back = inverse(crop.matrix)
     corners = moved([[0, 0], [size - 1, 0], [size - 1, size - 1], [0, size - 1]], back)
     if (corners >= lowest).all() and (corners <= limits).all():
-        return np.full((size, size), 255, np.uint8)
+        return None
     along = np.arange(size)
     inside = np.ones((size, size), bool)
     for (by_x, by_y, shift), limit in zip(back, limits, strict=True):
