@@ -106,7 +106,7 @@ def curate_video(task: Task, recipe: Recipe, backend: FaceBackend | None, beat: 
     for decoder in [task.decoder] if task.decoder else [None, "pyav"]:
         with PartWriter(Path(task.part), task.video) as part, _scratch() as scratch:
             try:
-                clip = open_clip(path, task.video["kind"], integrity=recipe.integrity, decoder=decoder)
+                clip = open_clip(path, task.video["kind"], integrity=recipe.integrity, decoder=decoder, beat=beat)
                 attempt |= _facts(clip)
                 visit = _visit(clip, task, recipe, backend, scratch, beat)
             except DecodeError as error:
@@ -147,7 +147,7 @@ def _visit(
         try:
             mask_path = Path(task.root, unspell(task.video["mask_path"]))
             kind = "image" if mask_path.suffix.lower() in IMAGE_SUFFIXES else "video"
-            mask_clip = open_clip(mask_path, "frames" if mask_path.is_dir() else kind)
+            mask_clip = open_clip(mask_path, "frames" if mask_path.is_dir() else kind, beat=beat)
         except DecodeError as error:
             raise DecodeError(f"its mask {task.video['mask_path']!r} {error}") from error
     there = clip.indices if isinstance(clip, ImageClip) else range(clip.info.frame_count)
@@ -187,7 +187,7 @@ def _frames(clip: Clip, indices: list[int], visit: _Visit) -> Iterator[Frame]:
     except DecodeError as error:
         reason = str(error)
         visit.broken_off = True
-    visit.missing.update((index, reason) for index in indices if index not in got)
+    visit.missing.update((index, clip.lost.get(index, reason)) for index in indices if index not in got)
 
 
 def _chunks(frames: Iterator[Frame], batch: int) -> Iterator[list[Frame]]:

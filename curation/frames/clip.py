@@ -1,14 +1,15 @@
 """What a decoder must offer, and which decoder opens a file.
 
-decord reads most files fast and without fuss; PyAV (FFmpeg, current) takes over where decord cannot open or read one.
-On files both can read they return the same pixels, so which one ran is provenance and not part of a recipe. PyAV always
-reads the header first: its errors name what is wrong, and decord has none of codec, rotation and frame rate to offer.
+decord reads most files fast and without fuss; PyAV (FFmpeg, current) takes over where decord cannot open or read one,
+or would count frames wrongly. On files both can read they return the same pixels, so which one ran is provenance and
+not part of a recipe. PyAV always reads the header first: its errors name what is wrong, and decord has none of codec,
+rotation and frame rate to offer.
 
 Nothing here guards against a decoder that hangs in native code: that needs a process which can be killed, see
 ``curation.engines``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -51,11 +52,13 @@ class Clip(Protocol):
     """The two things a decoder does: frames at given absolute indices, and their times."""
 
     info: ClipInfo
+    lost: dict[int, str]  # frames asked for that the decoder passed over: index -> reason in words
 
     def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
         """Yields the frames at ``indices`` (ascending, unique) in that order, reading no further than the last one.
 
-        An index beyond the end of the stream is not yielded; the caller compares what it asked for with what it got.
+        An index beyond the end of the stream is not yielded, nor is one that goes to ``lost``; the caller compares what
+        it asked for with what it got.
         Raises DecodeError where the stream cannot be read on.
         """
         ...
@@ -68,14 +71,20 @@ class Clip(Protocol):
 
 
 def open_clip(
-    path: str | Path, kind: str = "video", *, integrity: bool = False, decoder: DecoderName | None = None
+    path: str | Path,
+    kind: str = "video",
+    *,
+    integrity: bool = False,
+    decoder: DecoderName | None = None,
+    beat: Callable[[], None] = lambda: None,
 ) -> Clip:
     """Opens a video, a loose image (one frame) or a folder of images (its frames in natural order).
 
     ``kind`` is ``video``, ``image`` or ``frames``. With ``integrity`` frames come from PyAV, the only decoder here that
-    tells a concealed frame from an intact one. ``decoder`` forces one. Raises DecodeError, which says what is wrong.
+    tells a concealed frame from an intact one. ``decoder`` forces one. ``beat`` is called again and again while packets
+    are read and frames decoded, wanted or not. Raises DecodeError, which says what is wrong.
     """
-    from curation.frames.decord_clip import DecordClip
+    from curation.frames.decord_clip import DecordClip, trusts
     from curation.frames.image_clip import ImageClip
     from curation.frames.pyav_clip import PyAVClip, probe
 
@@ -84,12 +93,11 @@ def open_clip(
         return ImageClip(path, folder=kind == "frames")
     if kind != "video":
         raise ValueError(f"kind must be video, image or frames, not {kind!r}")
-    header = probe(path)
-    if decoder == "pyav" or integrity:
-        return PyAVClip(path, header)
-    try:
-        return DecordClip(path, header)
-    except DecodeError:
-        if decoder == "decord":
-            raise
-        return PyAVClip(path, header)
+    header = probe(path, beat)
+    if decoder == "decord" or (decoder is None and not integrity and trusts(header)):
+        try:
+            return DecordClip(path, header, beat=beat)
+        except DecodeError:
+            if decoder == "decord":
+                raise
+    return PyAVClip(path, header, integrity=integrity, beat=beat)

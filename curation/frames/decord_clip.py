@@ -2,6 +2,10 @@
 
 decord 0.6 carries FFmpeg 4.1 and dates from 2021: it cannot open some containers (raw H.264, GIF), and it may hang or
 crash where a header over-reports frames, so it runs in a process that can be killed. It turns frames upright itself.
+
+It reaches a frame by seeking to the keyframe before it and counting from there, which gives the wrong frame, silently,
+where groups of pictures are open (the default of x265, MPEG-4 with B-frames, MPEG-2), where H.264 refreshes a picture
+bit by bit, and in MPEG-TS. So it reads only what ``trusts`` lets pass; PyAV reads the rest.
 """
 
 import re
@@ -12,15 +16,25 @@ import decord
 import numpy as np
 
 from curation.frames.clip import ClipInfo, DecodeError, Frame
-from curation.frames.pyav_clip import Header
+from curation.frames.pyav_clip import Beat, Header
 
 decord.logging.set_level(decord.logging.QUIET)
+
+_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+_LONGEST_GROUP = 2000  # frames that one native call may decode, in which no heart beats
+
+
+def trusts(header: Header) -> bool:
+    """Whether decord gives the frames asked for, in bounded steps."""
+    return header.closed and header.container in _CONTAINERS and header.longest_group <= _LONGEST_GROUP
 
 
 class DecordClip:
     """A clip decoded by decord on one thread. decord conceals damage silently: ``Frame.corrupt`` is always False."""
 
-    def __init__(self, path: Path, header: Header):
+    def __init__(self, path: Path, header: Header, *, beat: Beat = lambda: None):
+        self._beat = beat
+        self.lost: dict[int, str] = {}
         try:
             self._reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
             count = len(self._reader)
@@ -40,11 +54,10 @@ class DecordClip:
             if index >= self._count:
                 return
             yield Frame(index, self.times([index])[0], self._read(index))
+            self._beat()
 
     def times(self, indices: Sequence[int]) -> list[float | None]:
-        if self._header.times is None:
-            return [None] * len(indices)
-        return [self._header.times[index] if index < len(self._header.times) else None for index in indices]
+        return self._header.times_of(indices)
 
     def close(self) -> None:
         self._reader = None

@@ -22,6 +22,7 @@ class ImageClip:
     def __init__(self, path: Path, *, folder: bool):
         if folder and not path.is_dir():
             raise DecodeError("is not a folder of images")
+        self.lost: dict[int, str] = {}
         self._files = dict(_indexed(path)) if folder else {0: path}
         if not self._files:
             raise DecodeError(f"holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
@@ -49,6 +50,8 @@ class ImageClip:
 
     def _read(self, index: int) -> np.ndarray:
         path = self._files[index]
+        if path.exists() and not path.is_file():  # a pipe would be read for ever
+            raise DecodeError(f"image {path.name!r} is not a file")
         try:
             data = path.read_bytes()
         except OSError as error:

@@ -1,11 +1,15 @@
-"""Decoding with PyAV: the fallback, and the way to keep damaged frames out.
+"""Decoding with PyAV: where decord cannot be trusted with a file, and the way to keep damaged frames out.
 
-Frames are decoded in order from the start up to the last one wanted; only wanted ones are converted to RGB. With the
-usual GOP of 250 frames seeking would gain nothing for 10 to 32 frames a clip, and counting from the start is the one
-way in which a frame index means the same for a fake and for its original.
+A frame's index is the place of its presentation time among those of all packets, so it means the same for a fake and
+for its original, and stays right behind a damaged packet. Streams whose packets carry no such times are counted from
+the start. Only wanted frames are converted to RGB. Far frames are reached by seeking to the second keyframe before
+them: frames just behind one keyframe may be built on the stretch before it (open groups of pictures, intra refresh).
+With the usual group of 250 frames seeking gains nothing for 10 to 32 frames of a short clip, and is not done.
 """
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,21 +19,53 @@ import numpy as np
 
 from curation.frames.clip import ClipInfo, DecodeError, Frame
 
+Beat = Callable[[], None]
 
-@dataclass(frozen=True)
+_SEEK_GAIN = 256  # frames that seeking must spare before it is done
+_MAX_REORDER = 64  # places by which decoding and presentation order may differ; codecs hold back 16 frames at most
+_CHECKED = 8  # frames decoded to see whether packets and frames are one to one
+_BEAT_PACKETS = 16
+_SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # containers with an index of keyframes that can be relied on
+_MISSING = "the decoder gives no such frame: its data, or data it is built on, is damaged or missing"
+
+
+@dataclass(frozen=True, eq=False)
 class Header:
-    """What the container says, checked: ``packets`` counts the packets of the best video stream."""
+    """What the container says, checked: ``packets`` counts the packets of the best video stream.
 
+    ``times``: presentation times in seconds, float64, sorted; None where packets carry none. ``stamps``: the same in
+    the stream's time base, int64, unique, in a plausible order; else None. ``needs[i]``: the last frame, in order of
+    presentation, that is decoded before or with frame i. ``keys``: indices of keyframes, ascending. ``closed``: every
+    keyframe begins a group of frames that can be decoded by itself.
+    """
+
+    container: str
     codec: str
     width: int  # as stored, before rotation
     height: int
     fps: float | None
     packets: int
-    times: tuple[float, ...] | None  # presentation times, sorted; None where packets carry none
+    times: np.ndarray | None
     rotation: int  # degrees clockwise that turn a stored frame upright: 0, 90, 180, 270
+    stamps: np.ndarray | None = None
+    needs: np.ndarray | None = None
+    keys: np.ndarray | None = None
+    closed: bool = False
+
+    def times_of(self, indices: Sequence[int]) -> list[float | None]:
+        """Presentation times in seconds; None where there are none and beyond the end."""
+        times = () if self.times is None else self.times
+        return [float(times[index]) if index < len(times) else None for index in indices]
+
+    @property
+    def longest_group(self) -> int:
+        """Frames of the longest stretch that can only be decoded from its start."""
+        if self.keys is None or not len(self.keys):
+            return self.packets
+        return int(np.diff(self.keys, prepend=0, append=self.packets).max())
 
 
-def probe(path: Path) -> Header:
+def probe(path: Path, beat: Beat = lambda: None) -> Header:
     """Reads a file's header, walks its packets without decoding them, and decodes the first frame.
 
     Headers lie about the number of frames (one too many, hugely negative, none); packets do not. Rotation is side data
@@ -53,69 +89,246 @@ def probe(path: Path) -> Header:
         if not context.width or not context.height:
             raise DecodeError(f"has a {context.name} stream without a frame size ({context.width}x{context.height})")
         rate = stream.average_rate or stream.guessed_rate
-        packets, stamps = 0, []
+        packets, stamps, keys, closed = 0, array("q"), array("q"), True
         try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    packets += 1
-                    if packet.pts is not None:
-                        stamps.append(packet.pts)
+            for number, packet in enumerate(container.demux(stream)):
+                if number % _BEAT_PACKETS == 0:
+                    beat()
+                if not packet.size or not _shown(packet, context.name):
+                    continue
+                packets += 1
+                if packet.pts is not None:
+                    stamps.append(packet.pts)
+                    if packet.is_keyframe:
+                        keys.append(packet.pts)
+                        closed = closed and _starts_afresh(packet, context)
         except (av.FFmpegError, ValueError) as error:
             if not packets:
                 raise DecodeError(f"cannot be read: {_said(error)}") from error
         if not packets:
             raise DecodeError("has a video stream without a single frame")
         base = stream.time_base or Fraction(1, 1)
-        times = tuple(float(stamp * base) for stamp in sorted(stamps)) if len(stamps) == packets else None
+        order = np.array(stamps, np.int64)
+        times = np.sort(order) * float(base) if len(order) == packets else None
         name, width, height = context.name, context.width, context.height
-    rotation = _first_rotation(path, packets)
-    return Header(name, width, height, float(rate) if rate else None, packets, times, rotation)
+        reorders, kind = context.has_b_frames, container.format.name
+    rotation = _first_rotation(path, packets, beat)
+    facts = (kind, name, width, height, float(rate) if rate else None, packets, times, rotation)
+    if times is None or not _plausible(order, reorders):
+        return Header(*facts)
+    sorted_ = np.sort(order)
+    places = np.searchsorted(sorted_, order)  # of each packet, in order of decoding
+    latest = np.maximum.accumulate(places)
+    needs = np.empty_like(latest)
+    needs[places] = latest
+    starts = np.searchsorted(sorted_, np.sort(np.array(keys, np.int64)))
+    # a frame that comes after a keyframe in the file and before it on the screen is built on the stretch before
+    furthest = np.maximum.accumulate(needs)
+    closed = closed and starts[:1].tolist() == [0] and all(furthest[start - 1] < start for start in starts[1:])
+    return Header(*facts, sorted_, needs, starts, closed)
 
 
 class PyAVClip:
-    """A clip decoded by PyAV; ``Frame.corrupt`` is FFmpeg's own mark of a frame it concealed."""
+    """A clip decoded by PyAV.
 
-    def __init__(self, path: Path, header: Header):
+    ``Frame.corrupt`` is FFmpeg's own mark of a frame that it concealed; with ``integrity`` also of the frames built on
+    one: all up to the next keyframe, and those that come before it on the screen but after it in the file. FFmpeg
+    notices damage to H.264 and MPEG-4 where the syntax of a picture breaks, and hardly ever in HEVC and VP9.
+    """
+
+    def __init__(self, path: Path, header: Header, *, integrity: bool = False, beat: Beat = lambda: None):
         self._path = path
         self._header = header
+        self._integrity = integrity
+        self._beat = beat
         turned = header.rotation in (90, 270)
         width, height = (header.height, header.width) if turned else (header.width, header.height)
         decoder = f"pyav {av.__version__}"
         self.info = ClipInfo(decoder, header.codec, width, height, header.fps, header.packets, header.rotation)
+        self.lost: dict[int, str] = {}
+        self._indexed = header.stamps is not None  # else frames are counted
+        self._indexed = self._indexed and self._one_to_one()
 
     def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
-        wanted = iter(indices)
-        target = next(wanted, None)
-        with _open(self._path) as container:
-            stream = _stream(container)
-            if target is None:
-                return
-            try:
-                for index, frame in enumerate(container.decode(stream)):
-                    if index < target:
-                        continue
-                    yield Frame(index, frame.time, _upright_rgb(frame), frame.is_corrupt)
-                    target = next(wanted, None)
-                    if target is None:
-                        return
-            except (av.FFmpegError, ValueError) as error:
-                raise DecodeError(f"decoding stopped before frame {target}: {_said(error)}") from error
+        damage: dict[int, str] = {}
+        decoded = self._judged(0, damage)
+        index, frame, corrupt = -1, None, False  # the last one decoded
+        for target in indices:
+            if target >= self._header.packets:
+                break
+            if start := self._jump(target, index):
+                decoded.close()
+                damage.clear()
+                decoded = self._judged(start, damage)
+            while index < target:
+                try:
+                    index, frame, corrupt = next(decoded, (self._header.packets, None, False))
+                except DecodeError as error:
+                    raise DecodeError(f"decoding stopped before frame {target}: {error}") from error
+            if index == target and frame is not None:
+                yield Frame(index, frame.time, _upright_rgb(frame), corrupt)
+            elif frame is not None or target in damage:
+                self.lost[target] = damage.get(target, _MISSING)
+        decoded.close()
 
     def times(self, indices: Sequence[int]) -> list[float | None]:
-        times = self._header.times
-        return [times[index] if times and index < len(times) else None for index in indices]
+        return self._header.times_of(indices)
 
     def close(self) -> None:
         """Nothing is held open between calls."""
 
+    def _jump(self, target: int, here: int) -> int:
+        """The keyframe to decode from towards ``target`` after frame ``here``; 0 where going on is as good."""
+        keys = self._header.keys
+        if not self._indexed or self._header.container not in _SEEKABLE:
+            return 0
+        place = int(np.searchsorted(keys, target, side="right")) - 2
+        return int(keys[place]) if place > 0 and keys[place] - max(here, 0) >= _SEEK_GAIN else 0
 
-def _first_rotation(path: Path, packets: int) -> int:
+    def _judged(self, start: int, damage: dict[int, str]) -> Iterator[tuple[int, av.VideoFrame, bool]]:
+        """Frames with their indices and whether they are damaged. ``damage`` tells what is known near by."""
+        if not self._integrity:
+            for index, frame in self._decoded(start, damage):
+                yield index, frame, frame.is_corrupt
+            return
+        waiting: deque[tuple[int, int, av.VideoFrame, bool]] = deque()  # frames that a later one may prove damaged
+        earlier = key = 0
+        for index, frame in self._decoded(start, damage):
+            if frame.is_corrupt:
+                damage[index] = "damaged"
+            if frame.key_frame:
+                earlier, key = key, index
+                for place in [place for place in damage if place < earlier]:
+                    del damage[place]
+            needs = int(self._header.needs[index]) if self._indexed else index
+            waiting.append((needs, index, frame, any(key <= place <= index for place in damage)))
+            while waiting and waiting[0][0] <= index:
+                yield _verdict(waiting.popleft(), damage)
+        while waiting:
+            yield _verdict(waiting.popleft(), damage)
+
+    def _decoded(self, start: int, damage: dict[int, str]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Frames with their indices, ascending, from the keyframe ``start`` at the latest.
+
+        A packet that cannot be decoded goes to ``damage`` where indices come from times; else it raises DecodeError.
+        """
+        last, count, broken = -1, 0, None
+        with _open(self._path) as container:
+            stream = _stream(container)
+            if start:
+                container.seek(int(self._header.stamps[start]), stream=stream)
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets, None)
+                except (av.FFmpegError, ValueError) as error:
+                    packet, broken = None, _said(error)
+                if start and packet is not None and packet.pts is not None:
+                    if packet.pts > self._header.stamps[start]:  # the container's own index leads too far
+                        yield from self._decoded(0, damage)
+                        return
+                    start = 0
+                if count % _BEAT_PACKETS == 0:
+                    self._beat()
+                try:
+                    frames = packet.decode() if packet is not None else stream.codec_context.decode(None)
+                except av.EOFError:
+                    frames = []  # the last packet of the demuxer has ended the decoder already
+                except av.InvalidDataError as error:
+                    index = self._index(packet.pts) if packet is not None else None
+                    if not self._indexed:
+                        raise DecodeError(_said(error)) from error
+                    if index is not None:
+                        damage[index] = f"its data cannot be decoded: {_said(error)}"
+                    frames = []
+                except (av.FFmpegError, ValueError) as error:
+                    raise DecodeError(_said(error)) from error
+                for frame in frames:
+                    index = self._index(frame.pts) if self._indexed else count
+                    count += 1
+                    if index is not None and index > last:
+                        last = index
+                        yield index, frame
+                if packet is None:
+                    break
+        if broken:
+            raise DecodeError(broken)
+
+    def _index(self, stamp: int | None) -> int | None:
+        """The index of a presentation time, None where no packet has it."""
+        if stamp is None or not self._indexed:
+            return None
+        stamps = self._header.stamps
+        place = int(np.searchsorted(stamps, stamp))
+        return place if place < len(stamps) and stamps[place] == stamp else None
+
+    def _one_to_one(self) -> bool:
+        """Whether the first frames have the times of successive packets: not so where a packet holds one field."""
+        first = []
+        try:
+            for index, _ in self._decoded(0, {}):
+                first.append(index)
+                if len(first) == _CHECKED:
+                    break
+        except DecodeError:
+            pass  # whoever reads the frames will meet it
+        steps = np.diff(first)
+        return bool(first) and np.count_nonzero(steps == 1) * 2 >= len(steps)
+
+
+def _verdict(held: tuple[int, int, av.VideoFrame, bool], damage: dict[int, str]) -> tuple[int, av.VideoFrame, bool]:
+    needs, index, frame, corrupt = held
+    return index, frame, corrupt or any(index < place <= needs for place in damage)
+
+
+def _plausible(order: np.ndarray, reorders: bool) -> bool:
+    """Whether presentation times, in order of decoding, can tell frames apart: unique, and shuffled no more than a
+    codec does."""
+    if not reorders:
+        return bool((np.diff(order) > 0).all())
+    places = np.argsort(np.argsort(order))
+    near = np.abs(places - np.arange(len(order))).max() <= _MAX_REORDER
+    return bool(near) and len(np.unique(order)) == len(order)
+
+
+def _starts_afresh(packet: av.Packet, context: av.VideoCodecContext) -> bool:
+    """Whether nothing behind a keyframe is built on what is before it: H.264 has keyframes that only begin a refresh.
+
+    H.264 (ITU-T H.264, 7.4.1): a coded picture that resets the decoder consists of units of type 5.
+    """
+    if context.name != "h264":
+        return True
+    data, extra = bytes(packet), context.extradata
+    if not extra or extra[0] != 1:  # units between start codes (annex B), else with their lengths (ISO/IEC 14496-15)
+        return any(unit[:1] and unit[0] & 31 == 5 for unit in data.split(b"\0\0\1")[1:])
+    place, width = 0, (extra[4] & 3) + 1
+    while place + width < len(data):
+        if data[place + width] & 31 == 5:
+            return True
+        place += width + int.from_bytes(data[place : place + width], "big")
+    return False
+
+
+def _shown(packet: av.Packet, codec: str) -> bool:
+    """Whether a packet is presented: not outside of an edit list, nor where VP8 hides a reference (RFC 6386, 9.1)."""
+    return not packet.is_discard and (codec != "vp8" or bool(memoryview(packet)[0] >> 4 & 1))
+
+
+def _first_rotation(path: Path, packets: int, beat: Beat) -> int:
+    said = None
     with _open(path) as container:
         try:
-            for frame in container.decode(_stream(container)):
-                return -round(frame.rotation / 90) * 90 % 360
+            for packet in container.demux(_stream(container)):
+                beat()
+                try:
+                    for frame in packet.decode():
+                        return -round(frame.rotation / 90) * 90 % 360
+                except av.InvalidDataError as error:
+                    said = said or _said(error)
         except (av.FFmpegError, ValueError) as error:
-            raise DecodeError(f"no frame can be decoded: {_said(error)}") from error
+            said = said or _said(error)
+    if said:
+        raise DecodeError(f"no frame can be decoded: {said}")
     raise DecodeError(f"no frame can be decoded although the container holds {packets} packets")
 
 
