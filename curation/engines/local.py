@@ -172,9 +172,13 @@ def _serve(pipe, beat, start: Callable[..., Work], arguments: tuple) -> None:
             result = work(task, alive)
         except Exception:
             print(traceback.format_exc(), file=sys.stderr, flush=True)
-            pipe.send(("raised", traceback.format_exc(limit=-1).strip().splitlines()[-1]))
+            answer = "raised", traceback.format_exc(limit=-1).strip().splitlines()[-1]
         else:
-            pipe.send(("done", result))
+            answer = "done", result
+        try:
+            pipe.send(answer)
+        except BrokenPipeError:
+            return
 
 
 def _die_with_parent() -> None:

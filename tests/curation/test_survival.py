@@ -1,0 +1,109 @@
+"""Whatever ends a curation, and wherever: the next one continues, and the end is that of a run nobody disturbed."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.curation import stopping
+from tests.curation.clips import write_clip
+from tests.curation.people import encode, walking
+from tests.soak import scale
+
+ROOT = Path(__file__).parents[2]
+
+DESCRIPTION = """
+dataset: small
+licence: test
+redistributable: false
+kind: videos
+rules:
+  - match: "*"
+    label: real
+    method: original
+"""
+
+
+@pytest.fixture
+def videos(tmp_path) -> Path:
+    root = tmp_path / "videos"
+    encode(root / "a.mp4", walking(4))
+    encode(root / "b.mp4", walking(3, 150))
+    write_clip(root / "no face.mp4", 5)
+    (root / "broken.mp4").write_bytes(b"no video")
+    encode(root / "z.mp4", walking(5, 170))
+    (tmp_path / "small.yaml").write_text(DESCRIPTION)
+    return tmp_path
+
+
+@pytest.mark.soak
+def test_stopped_at_every_change_of_the_disk(videos):
+    every = scale(17, 1)
+    program = [sys.executable, "-m", "tests.curation.stopping", str(videos), str(every)]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    whole, *trials = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert whole["findings"] == whole["left"] == []
+    assert len(whole["tars"]) >= 2
+    killed = sum(stop == signal.SIGKILL for told in trials for stop in told["stops"])
+    print(f"\nstopped {killed} times, at every {every}. of {trials[-1]['n']} changes of the disk")
+    assert killed > scale(6, 100)
+    for told in trials:
+        assert (told["lost"], told["redone"]) == ([], []), told["n"]
+        for what in ("tars", "files", "attempts", "faces", "left", "findings"):
+            assert told[what] == whole[what], f"stopped at change {told['n']}: {what} differ"
+
+
+def start(videos: Path) -> subprocess.Popen:
+    (videos / "place").mkdir(exist_ok=True)
+    return subprocess.Popen([sys.executable, "-m", "tests.curation.stopping", str(videos)], cwd=ROOT)
+
+
+def workers_of(driver: subprocess.Popen) -> list[psutil.Process]:
+    try:
+        children = psutil.Process(driver.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    except psutil.NoSuchProcess:
+        return []
+
+
+@pytest.mark.soak
+def test_killed_at_random_driver_or_worker(videos):
+    """A worker is killed at most twice in a run: a video whose worker is killed three times running is given up."""
+    assert start(videos).wait() == 0
+    whole = stopping.state(videos / "place")
+    shutil.rmtree(videos / "place")
+    chance, killed, ended = random.Random(4), {"driver": 0, "worker": 0}, 0
+    while sum(killed.values()) < scale(8, 200):
+        driver, hits = start(videos), 0
+        while driver.poll() is None:
+            time.sleep(chance.uniform(0, 2.5))
+            workers = workers_of(driver)
+            if workers and hits < 2 and chance.random() < 0.6:
+                chance.choice(workers).kill()
+                killed["worker"] += 1
+                hits += 1
+            elif chance.random() < 0.5 and driver.poll() is None:
+                driver.kill()
+                killed["driver"] += 1
+                break
+        if driver.wait() == 0:
+            ended += 1
+            assert stopping.state(videos / "place") == whole
+            shutil.rmtree(videos / "place")
+        else:
+            assert driver.returncode == -signal.SIGKILL
+    if (videos / "place" / "store").exists():
+        assert start(videos).wait() == 0
+        assert stopping.state(videos / "place") == whole
+        ended += 1
+    print(f"\nkilled {killed['driver']} drivers and {killed['worker']} workers; {ended} curations reached their end")
+    assert min(killed.values()) > 0
+    assert ended > 0
