@@ -26,7 +26,9 @@ import psutil
 from curation.engines import Limits, Outcome, Stopped, Work
 
 _SPAWN = multiprocessing.get_context("spawn")  # forking a process that has threads or a GPU open is not safe
+_START_S = 600.0
 _LOOK_S = 1.0  # how often memory and heartbeats are looked at
+_START_S = 300.0  # what loading the models may take before a worker's first task
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -80,7 +82,7 @@ def run_tasks(
 class _Worker:
     def __init__(self, start: Callable[..., Work], arguments: tuple):
         self.pipe, theirs = _SPAWN.Pipe()
-        self.beat = _SPAWN.Value("d", time.monotonic(), lock=False)
+        self.beat = _SPAWN.Value("d", time.monotonic() + _START_S, lock=False)
         self.task = None
         self._measured = time.monotonic()
         self.process = _SPAWN.Process(target=_serve, args=(theirs, self.beat, start, arguments), daemon=True)
@@ -89,7 +91,7 @@ class _Worker:
 
     def give(self, task: Any) -> None:
         self.task = task
-        self.beat.value = time.monotonic()
+        self.beat.value = max(self.beat.value, time.monotonic())
         with contextlib.suppress(BrokenPipeError):  # it died in between; outcome() finds it dead and says so
             self.pipe.send(task)
 

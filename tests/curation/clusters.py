@@ -4,15 +4,21 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import ray
-from ray.cluster_utils import Cluster
+SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 300}  # a lost node is noticed in 2 s, not in 15
 
 
 @contextmanager
-def cluster_of(nodes: int) -> Iterator[Cluster]:
-    """``nodes`` nodes of one CPU beside a head that has none; this process is connected, and RAY_ADDRESS names it."""
+def cluster_of(nodes: int) -> Iterator:
+    """A ``ray.cluster_utils.Cluster``: ``nodes`` nodes of one CPU beside a head that has none.
+
+    This process is connected to it, and RAY_ADDRESS names it.
+    """
+    import ray  # not above: workers import the tests that import this
+    from ray.cluster_utils import Cluster
+
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": SOON}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(nodes):
             cluster.add_node(num_cpus=1)

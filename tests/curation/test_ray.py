@@ -15,6 +15,7 @@ from curation.engines.on_ray import _room, run_tasks
 from curation.run import curate
 from tests.curation.clusters import cluster_of
 from tests.curation.test_run import COUNTS, RECIPE, ask, scan, tars, videos  # noqa: F401 (a fixture)
+from tests.soak import scale
 
 ATTEMPTS = "SELECT * EXCLUDE (attempted_at) FROM attempts ORDER BY ALL"
 
@@ -23,10 +24,6 @@ ATTEMPTS = "SELECT * EXCLUDE (attempted_at) FROM attempts ORDER BY ALL"
 def cluster():
     with cluster_of(2) as cluster:
         yield cluster
-
-
-def scale(short: int, full: int) -> int:
-    return full if os.environ.get("DEEPSHARD_SOAK") == "1" else short
 
 
 def start_waiting(folder: str):

@@ -37,6 +37,8 @@ def run_tasks(engine):
 def start(mood: str = "fine"):
     if mood == "broken":
         raise RuntimeError("no weights here")
+    if mood == "slow":
+        time.sleep(3)
 
     def work(task, beat):
         if task == "hang":
@@ -138,6 +140,11 @@ def start_named(folder: str):
             time.sleep(3600)
 
     return work
+
+
+def test_models_that_load_slowly_are_no_stall():
+    [outcome] = open_engine("local")(start, ("slow",), ["a"], workers=1, limits=Limits(1.5))
+    assert outcome.kind == "done"
 
 
 def test_leaving_early_ends_every_worker(run_tasks, tmp_path):
