@@ -12,9 +12,10 @@ busy neighbour hits all. CPU seconds are those of the whole process. ``speedup``
 ours over opencv, ``cpu_over_own_decode`` ours over own. A face counts where it overlaps (IoU >= 0.5) one that the usual
 way finds in that frame or one that was checked by eye. The last line of the output is one JSON object.
 
-    python benchmarks/curate.py [--clips FOLDER] [--repeat N] [--match TEXT] [--without-usual]
+    python benchmarks/curate.py [--clips FOLDER] [--repeat N] [--match TEXT] [--without-usual] [--decoder pyav]
     python benchmarks/curate.py --cores     throughput of the driver with 1 and with 2 workers
     python benchmarks/curate.py --scale     cost of a video over a 100-fold range of how many there are
+    python benchmarks/curate.py --length    memory of a worker over a 100-fold range of a clip's length
 """
 
 import argparse
@@ -119,7 +120,7 @@ class Stages:
 class Ours:
     """The code that curates, with a clock in front of each stage."""
 
-    def __init__(self, clips: Path, folder: Path):
+    def __init__(self, clips: Path, folder: Path, decoder: str | None):
         import cv2
 
         from curation import video
@@ -133,7 +134,7 @@ class Ours:
         self._backend = backend_of(self._recipe)
         self._rows = {row["path"]: row for row in video_rows(clips, folder / "scan")}
         self._clips, self._parts = clips, []
-        self._video = video
+        self._video, self._decoder = video, decoder
         timed = self.stages.timed
         video.open_clip = timed(video.open_clip, "open")
         video._frames = self.stages.timed_steps(video._frames, "decode")
@@ -152,7 +153,7 @@ class Ours:
 
         part = self._folder / f"{len(self._parts)}.part"
         self._parts.append(part)
-        task = self._video.Task(self._rows[name], str(self._clips), str(part))
+        task = self._video.Task(self._rows[name], str(self._clips), str(part), self._decoder)
         self.stages.take()
         attempt = self._video.curate_video(task, self._recipe, self._backend, lambda: None)
         spent = self.stages.take()
@@ -301,10 +302,13 @@ def read_in_order(path: Path, wanted: list[int], to_the_end: bool = False) -> It
 _side: Any = None  # of this process
 
 
-def start_side(name: str, clips: Path, folder: Path) -> None:
+def start_side(name: str, clips: Path, folder: Path, decoder: str | None = None) -> None:
     global _side
     folder.mkdir()
-    _side = {"ours": Ours, "usual": Usual, "opencv": Opencv, "own": Own}[name](clips, folder)
+    if name == "ours":
+        _side = Ours(clips, folder, decoder)
+    else:
+        _side = {"usual": Usual, "opencv": Opencv, "own": Own}[name](clips, folder)
 
 
 def call(method: str, *args) -> dict[str, Any]:
@@ -347,11 +351,13 @@ def scan(clips: Path, place: Path) -> tuple[Path, Path]:
     return catalog, store
 
 
-def side_by_side(clips: Path, names: list[str], repeat: int, sides: tuple[str, ...], folder: Path) -> dict[str, Any]:
+def side_by_side(
+    clips: Path, names: list[str], repeat: int, sides: tuple[str, ...], decoder: str | None, folder: Path
+) -> dict[str, Any]:
     """Prints a line per clip and the totals by stage; returns the figures."""
     spawn = multiprocessing.get_context("spawn")
     pools = {
-        side: ProcessPoolExecutor(1, spawn, initializer=start_side, initargs=(side, clips, folder / side))
+        side: ProcessPoolExecutor(1, spawn, initializer=start_side, initargs=(side, clips, folder / side, decoder))
         for side in sides
     }
 
@@ -515,6 +521,45 @@ def scale(clips: Path, names: list[str], counts: list[int], folder: Path) -> dic
     return figures
 
 
+def length(clips: Path, names: list[str], decoder: str | None, folder: Path) -> dict[str, Any]:
+    """The most memory a worker holds over clips that are 1, 10 and 100 times as long, packets repeated, MB."""
+    name = next((name for name in names if name.endswith(".mp4") and "crowd" in name), names[0])
+    longer = folder / "clips"
+    longer.mkdir()
+    for times in (1, 10, 100):
+        repeat_packets(clips / name, longer / f"{times:03d}.mp4", times)
+    figures = {"clip": name}
+    spawn = multiprocessing.get_context("spawn")
+    for file in sorted(longer.iterdir()):
+        # a process each: what the allocator keeps from one clip would count for the next
+        arguments = ("ours", longer, folder / file.stem, decoder)
+        with ProcessPoolExecutor(1, spawn, initializer=start_side, initargs=arguments) as pool:
+            run = pool.submit(call, "clip", file.name).result()
+        figures[f"times_{int(file.stem)}"] = {"base_mb": round(run["base_mb"]), "peak_mb": round(run["peak_mb"])}
+        print(
+            f"{name} {int(file.stem)} times: {run['peak_mb']:.0f} MB, {run['base_mb']:.0f} before it, {run['decoder']}"
+        )
+    return figures
+
+
+def repeat_packets(source: Path, target: Path, times: int) -> None:
+    """The video stream of a file so many times one after the other, not decoded."""
+    import av
+
+    shift = 0
+    with av.open(str(target), "w") as out:
+        stream = None
+        for _ in range(times):
+            with av.open(str(source)) as container:
+                track = container.streams.video[0]
+                stream = stream or out.add_stream_from_template(track)
+                packets = [packet for packet in container.demux(track) if packet.size]
+                for packet in packets:
+                    packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                    out.mux(packet)
+                shift += max(packet.duration for packet in packets) * len(packets)
+
+
 def link(clips: Path, names: list[str], folder: Path) -> Path:
     folder.mkdir()
     for name in names:
@@ -530,6 +575,8 @@ def main() -> int:
     parser.add_argument("--without-usual", action="store_true", help="leave out the slow side")
     parser.add_argument("--cores", action="store_true", help="throughput with 1 and 2 workers")
     parser.add_argument("--scale", nargs="*", type=int, metavar="VIDEOS", help="cost over so many videos: 6 60 600")
+    parser.add_argument("--length", action="store_true", help="memory of a worker over clips 1, 10, 100 times as long")
+    parser.add_argument("--decoder", choices=("decord", "pyav"), help="insist on one; usually the clip decides")
     args = parser.parse_args()
     if not args.clips.is_dir():
         print(f"no folder {args.clips}: give one with videos by --clips (make bench-curate CLIPS=...)", file=sys.stderr)
@@ -544,9 +591,11 @@ def main() -> int:
             figures = cores(args.clips, names, args.repeat, folder)
         elif args.scale is not None:
             figures = scale(args.clips, names, args.scale or [6, 60, 600], folder)
+        elif args.length:
+            figures = length(args.clips, names, args.decoder, folder)
         else:
             sides = tuple(side for side in SIDES if side != "usual" or not args.without_usual)
-            figures = side_by_side(args.clips, names, args.repeat, sides, folder)
+            figures = side_by_side(args.clips, names, args.repeat, sides, args.decoder, folder)
     print(json.dumps(figures))
     return 0
 
