@@ -1,5 +1,6 @@
 """A video's bytes on disk: size and time, a hash, and whether the disk they lie on is there at all."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +40,8 @@ def _blocks(files: Iterable[Path], named: bool) -> Iterator[bytes]:
     for file in files:
         if named:
             yield f"{file.name}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape")
+        if file.exists() and not file.is_file():  # a pipe would be read for ever
+            raise OSError(errno.EINVAL, "it is not a file")
         with file.open("rb") as stream:
             while block := stream.read(1 << 22):
                 yield block

@@ -54,8 +54,8 @@ class Selection:
 def select(description: Description, root: Path, tree: Walk, own: list[Path]) -> Selection:
     """The files (``kind`` frames: folders) that ``include`` chooses and ``exclude`` does not drop.
 
-    ``own`` are the description's own files, never chosen. Raises SourceError where nothing is chosen, and where
-    something is that cannot be read (a broken link).
+    ``own`` are the description's own files, never chosen. What cannot be read (a broken link, a pipe) is chosen all the
+    same, with a warning: its row will say why it gave nothing. Raises SourceError where nothing is chosen.
     """
     globs = Globs(
         include=None if description.include is None else {glob: compile_glob(glob) for glob in description.include},
@@ -77,10 +77,9 @@ def select(description: Description, root: Path, tree: Walk, own: list[Path]) ->
             clips[path] = thing
         elif thing.kind != "file":
             broken.append(f"{path} ({thing.kind})")
+            clips[path] = Clip(thing.stem, path, None, None)
         else:
             clips[path] = Clip(thing.stem, path, thing.bytes, thing.mtime_ns)
-    if broken:
-        raise SourceError(f"{len(broken):,} entries cannot be read: {few(broken)}. Mend them, or name them in exclude.")
     if not clips:
         raise SourceError(_nothing(description, root, files, excluded))
     notes = [f"{len(excluded):,} excluded: {few(excluded, 3)}"] if excluded else []
@@ -92,7 +91,23 @@ def select(description: Description, root: Path, tree: Walk, own: list[Path]) ->
         for text, pattern in patterns.items()
         if not any(pattern.fullmatch(path) for path in things)
     ]
-    return Selection(clips, globs, notes, idle)
+    doubts = [f"{len(broken):,} cannot be read: {few(broken)}. Mend them, or name them in exclude"] if broken else []
+    empty = _empty_folders(description, tree, globs)
+    if empty:
+        doubts.append(f"{len(empty):,} folders are named like videos and hold nothing: {few(empty)}")
+    return Selection(clips, globs, notes, doubts + idle)
+
+
+def _empty_folders(description: Description, tree: Walk, globs: Globs) -> list[str]:
+    if description.kind != "videos":
+        return []
+    filled = {folder for path in (*tree.folders, *(file.path for file in tree.files)) for folder in _above(path)}
+    named = (folder for folder in tree.folders if split_extension(folder)[1].lower() in VIDEO_EXTENSIONS)
+    return [f"{folder}/" for folder in named if folder not in filled and globs.chosen(folder)]
+
+
+def _above(path: str) -> list[str]:
+    return [path[:place] for place, char in enumerate(path) if char == "/"]
 
 
 def _frame_folders(files: list[Entry]) -> dict[str, Clip]:

@@ -17,12 +17,14 @@ LAYOUTS = ("auto", "videos", "images")
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One video file, or one folder of frames (``bytes`` of all its images, ``mtime_ns`` of the newest)."""
+    """One video file, or one folder of frames (``bytes`` of all its images, ``mtime_ns`` of the newest).
+
+    Both are None for what cannot be read."""
 
     name: str
     path: str
-    bytes: int
-    mtime_ns: int
+    bytes: int | None
+    mtime_ns: int | None
 
 
 @dataclass(frozen=True)

@@ -230,12 +230,25 @@ def test_nothing_chosen_is_an_error_that_says_what_was_found(scan):
     fails(scan, "exclude drops all 2", label="real", exclude="**")
 
 
-def test_a_broken_link_is_an_error_unless_it_is_excluded(scan, tmp_path):
+def test_what_cannot_be_read_is_a_video_with_a_warning_unless_it_is_excluded(scan, tmp_path):
     touch(tmp_path / "tree", ["a.mp4"])
+    (tmp_path / "tree" / "a.mp4").write_bytes(b"1")
     (tmp_path / "tree" / "lost.mp4").symlink_to("nowhere")
-    with pytest.raises(SourceError, match=r"lost.mp4 \(broken link\).*exclude"):
-        scan(label="real")
-    assert list(labels(scan(label="real", exclude="lost.mp4"))) == ["a.mp4"]
+    os.mkfifo(tmp_path / "tree" / "pipe.mp4")
+    (tmp_path / "tree" / "folder.mp4").mkdir()
+    source = scan(label="real")
+    assert [(video.name, video.bytes is None) for video in source.videos] == [
+        ("a", False),
+        ("lost", True),
+        ("pipe", True),
+    ]
+    assert source.warnings == [
+        "2 cannot be read: 'lost.mp4 (broken link)', 'pipe.mp4 (special)'. Mend them, or name them in exclude",
+        "1 folders are named like videos and hold nothing: folder.mp4/",
+    ]
+    clean = scan(label="real", exclude=["lost.mp4", "pipe.mp4"])
+    assert list(labels(clean)) == ["a.mp4"]
+    assert clean.warnings == source.warnings[1:]
 
 
 def test_a_folder_named_like_a_video_is_walked_into(scan):
