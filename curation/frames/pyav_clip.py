@@ -146,10 +146,13 @@ class PyAVClip:
         decoder = f"pyav {av.__version__}"
         self.info = ClipInfo(decoder, header.codec, width, height, header.fps, header.packets, header.rotation)
         self.lost: dict[int, str] = {}
+        self._wanted: frozenset[int] | None = None  # the frames to decode, with those they are built on; None: all
         self._indexed = header.stamps is not None  # else frames are counted
         self._indexed = self._indexed and self._one_to_one()
 
     def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
+        # H.264 marks frames that no other is built on (nal_ref_idc 0); leaving those out spares a fifth of the time
+        self._wanted = frozenset(indices) if self._indexed and self._header.codec == "h264" else None
         damage: dict[int, str] = {}
         decoded = self._judged(0, damage)
         index, frame, corrupt = -1, None, False  # the last one decoded
@@ -212,7 +215,7 @@ class PyAVClip:
 
         A packet that cannot be decoded goes to ``damage`` where indices come from times; else it raises DecodeError.
         """
-        last, count, broken = -1, 0, None
+        last, count, read, broken = -1, 0, 0, None
         with _open(self._path) as container:
             stream = _stream(container)
             if start:
@@ -228,8 +231,12 @@ class PyAVClip:
                         yield from self._decoded(0, damage)
                         return
                     start = 0
-                if count % _BEAT_PACKETS == 0:
+                if read % _BEAT_PACKETS == 0:
                     self._beat()
+                read += 1
+                if self._wanted is not None and packet is not None:
+                    skip = "DEFAULT" if self._index(packet.pts) in self._wanted else "NONREF"
+                    stream.codec_context.skip_frame = skip
                 try:
                     frames = packet.decode() if packet is not None else stream.codec_context.decode(None)
                 except av.EOFError:
