@@ -98,15 +98,20 @@ def list_folder(root: Path, folder: str = "") -> list[Entry]:
         for item in found:
             if item.name in JUNK:
                 continue
-            path = prefix + spell(item.name)
-            if item.is_dir():
-                entries.append(Entry(path, "folder"))
-            elif item.is_file():
-                stat = item.stat()
-                entries.append(Entry(path, "file", stat.st_size, stat.st_mtime_ns))
-            else:
-                entries.append(Entry(path, "broken link" if item.is_symlink() else "special"))
+            entries.append(_entry(prefix + spell(item.name), item))
     return sorted(entries, key=lambda entry: entry.path)
+
+
+def _entry(path: str, item: os.DirEntry[str]) -> Entry:
+    try:
+        if item.is_dir():
+            return Entry(path, "folder")
+        if item.is_file():
+            stat = item.stat()
+            return Entry(path, "file", stat.st_size, stat.st_mtime_ns)
+    except OSError:  # a link to itself, a link into a folder that is closed to us
+        pass
+    return Entry(path, "broken link" if item.is_symlink() else "special")
 
 
 @contextmanager

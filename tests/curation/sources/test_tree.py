@@ -46,6 +46,7 @@ def test_every_kind_of_thing_in_a_folder(tmp_path):
     (tmp_path / "a.mp4").mkdir()
     (tmp_path / "link.mp4").symlink_to("b.mp4")
     (tmp_path / "lost.mp4").symlink_to("nowhere")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / ".DS_Store").touch()
     os.utime(tmp_path / "b.mp4", ns=(5, 10**18 + 7))
@@ -54,6 +55,7 @@ def test_every_kind_of_thing_in_a_folder(tmp_path):
         "a.mp4": "folder",
         "b.mp4": "file",
         "link.mp4": "file",
+        "loop.mp4": "broken link",
         "lost.mp4": "broken link",
         "pipe.mp4": "special",
     }
