@@ -143,7 +143,7 @@ def test_parts_that_do_not_go_together_are_refused(tmp_path):
 def test_a_damaged_part_is_named_and_leaves_no_shard(tmp_path):
     parts = parts_of(tmp_path / "parts")
     data = bytearray(parts[2].read_bytes())
-    data[700] ^= 1
+    data[2000] ^= 1
     parts[2].write_bytes(data)
     with pytest.raises(PartError, match=r"2\.part is damaged.*delete it and curate again"):
         pack(parts, tmp_path / "shards", NAME)
