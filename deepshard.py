@@ -280,17 +280,26 @@ def catalog(args: argparse.Namespace) -> int:
 
 
 def verify(args: argparse.Namespace) -> int:
-    """Compare every shard with its sidecar: structure, and the checksum of every member."""
-    from shards.verify import verify_store
+    """Compare every shard with its sidecar, every checksum, and the catalog with the store; repair what can be."""
+    from curation.repair import repair_store, verify_all
 
-    folder = args.store / "shards"
-    if not folder.is_dir():
-        raise _usage(f"there is no folder {folder}: name the store with --store, or run `deepshard curate` first")
-    found = verify_store(folder, data=not args.quick)
-    for finding in found:
-        print(f"{finding.shard}: {finding.message}")
+    if not (args.store / "shards").is_dir():
+        raise _usage(
+            f"there is no folder {args.store / 'shards'}: name the store with --store, or run `deepshard curate` first"
+        )
+    if args.repair:
+        repairs = repair_store(args.catalog, args.store, data=not args.quick)
+        for repair in repairs:
+            print(f"{repair.place}: {repair.message}")
+        print(f"{sum(not repair.left for repair in repairs):,} mended, {sum(repair.left for repair in repairs):,} left")
+        return 1 if any(repair.left for repair in repairs) else 0
+    found, busy = verify_all(args.catalog, args.store, data=not args.quick)
+    for place, message in found:
+        print(f"{place}: {message}")
+    if busy:
+        print(f"{busy} curates into this store: what is unfinished and the catalog were not looked at")
     if not found:
-        print(f"{len(list(folder.glob('*.tar'))):,} shards are as they were written")
+        print(f"{len(list(args.store.glob('shards/*.tar'))):,} shards are as they were written")
     return 1 if found else 0
 
 
@@ -556,6 +565,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = add("verify", verify)
     command.add_argument("--quick", action="store_true", help="structure only: names, places and sizes, no checksums")
+    command.add_argument("--repair", action="store_true", help="mend what can be mended, say what was done")
 
     splits = commands.add_parser("split", help="pin, list, show, compare and check splits")
     splits = splits.add_subparsers(required=True, metavar="command")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.changes import fingerprint
-from curation.run import holding
+from curation.run import holder_of, holding
 from curation.sources.tree import unspell
 from queries.catalog import connect_read
 from queries.errors import CatalogBusy, CatalogError
@@ -40,6 +40,25 @@ class Repair:
     message: str
     left: bool = False
     samples: tuple[str, ...] = ()
+
+
+def verify_all(catalog: Path, store: Path, data: bool = True) -> tuple[list[tuple[str, str]], str | None]:
+    """All that is wrong with a store and its catalog, as (place, message), and who curates into it at this moment.
+
+    While somebody does, unfinished files are no finding, and parts and the catalog are not looked at. Reads only.
+    Raises CatalogBusy.
+    """
+    busy = holder_of(store)
+    found = [
+        (finding.shard, finding.message)
+        for finding in verify_store(store / "shards", data)
+        if not (busy and finding.kind == "unfinished")
+    ]
+    if not busy:
+        found += [(bad.shard, bad.message) for bad in verify_parts(store / "parts", store / "shards", data)]
+        differs = compare(catalog, store)
+        found += [(problem.path, problem.what) for problem in differs.files + differs.rows]
+    return found, busy
 
 
 def repair_store(catalog: Path, store: Path, data: bool = True) -> list[Repair]:
