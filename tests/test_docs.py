@@ -30,6 +30,7 @@ BEGINS_WITH = {
     "README.md": "curated",
     "docs/curate.md": None,
     "docs/private-sets.md": None,
+    "docs/cluster.md": None,
     "docs/splits.md": "curated",
     "docs/train.md": "pinned",
     "docs/look.md": "trained",

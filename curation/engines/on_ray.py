@@ -142,7 +142,7 @@ def _cluster() -> Iterator[None]:
             socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
-        raise Stopped(f"no Ray cluster can be reached or started: {error}") from error
+        raise Stopped(f"no Ray cluster can be reached or started (docs/cluster.md tells of tokens): {error}") from error
     try:
         yield
     finally:
