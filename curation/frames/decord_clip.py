@@ -38,7 +38,7 @@ class DecordClip:
         try:
             self._reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
             count = len(self._reader)
-        except (decord.DECORDError, RuntimeError) as error:
+        except (decord.DECORDError, RuntimeError, UnicodeEncodeError) as error:  # it takes no name but in UTF-8
             raise DecodeError(f"decord cannot open it: {_said(error)}") from error
         if count < 1:
             raise DecodeError("decord finds no frame in it")

@@ -170,7 +170,7 @@ class PyAVClip:
                     raise DecodeError(f"decoding stopped before frame {target}: {error}") from error
             if index == target and frame is not None:
                 yield Frame(index, frame.time, _upright_rgb(frame), corrupt)
-            elif frame is not None or target in damage:
+            elif frame is not None or self._indexed:  # its packet is there
                 self.lost[target] = damage.get(target, _MISSING)
         decoded.close()
 

@@ -77,3 +77,26 @@ def damage(path: Path, packets: range, seed: int = 0) -> Path:
         data[first : first + count] = rng.bytes(count)
     path.write_bytes(data)
     return path
+
+
+def blank_film(path: Path, frames: int, *, height: int, width: int, group: int = 25, fps: int = 25) -> Path:
+    """A long H.264 film, quickly: the packets of one encoded group of pictures again and again, with B-frames.
+
+    Each group shows the numbers 0 to ``group - 1`` (see ``number``), so frame i shows ``i % group``.
+    """
+    seed = path.with_name(f".{path.stem}.seed.mp4")
+    options = {"g": str(group), "bf": "2", "preset": "veryfast", "x264-params": f"scenecut=0:keyint={group}"}
+    write_clip(seed, group, size=(height, width), fps=fps, options=options)
+    with av.open(str(seed)) as inside, av.open(str(path), "w") as outside:
+        stream = outside.add_stream_from_template(inside.streams.video[0])
+        base = inside.streams.video[0].time_base
+        packets = [(bytes(p), p.pts, p.dts, p.is_keyframe) for p in inside.demux(video=0) if p.size]
+        step = round(1 / (fps * base))
+        for start in range(0, frames, group):
+            for data, pts, dts, key in packets:
+                packet = av.Packet(data)
+                packet.stream, packet.time_base, packet.is_keyframe = stream, base, key
+                packet.pts, packet.dts = pts + start * step, dts + start * step
+                outside.mux(packet)
+    seed.unlink()
+    return path

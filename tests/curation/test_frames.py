@@ -1,11 +1,21 @@
 """Decoding: the right frames, upright, in RGB, from every container; a clear error for everything else."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from curation.frames import DecodeError, open_clip
-from tests.curation.clips import damage, number, numbered, write_clip
+from curation.frames import DecodeError, open_clip, pyav_clip
+from tests.curation.clips import blank_film, damage, number, numbered, write_clip
+from tests.soak import scale
 
 CONTAINERS = {
     "h264.mp4": {"codec": "libx264"},
@@ -19,6 +29,20 @@ CONTAINERS = {
     "raw.264": {"codec": "libx264", "container_format": "h264"},
     "palette.gif": {"codec": "gif", "pix_fmt": "rgb8"},
     "vfr.mkv": {"codec": "libx264", "times": [40 * i + (i % 3) * 7 for i in range(40)]},
+}
+
+X265 = "log-level=none:keyint=25:min-keyint=25:open-gop=1:bframes=4"
+GROUPS = {
+    "closed.mp4": {"codec": "libx264", "options": {"g": "25", "bf": "3"}},
+    "open.mp4": {"codec": "libx264", "options": {"bf": "3", "x264-params": "open-gop=1:keyint=25:min-keyint=5"}},
+    "open.mkv": {"codec": "libx264", "options": {"bf": "3", "x264-params": "open-gop=1:keyint=25:min-keyint=5"}},
+    "open hevc.mp4": {"codec": "libx265", "options": {"x265-params": X265}},
+    "refresh.mkv": {"codec": "libx264", "options": {"bf": "0", "x264-params": "intra-refresh=1:keyint=25"}},
+    "mpeg4.mp4": {"codec": "mpeg4", "options": {"g": "25", "bf": "2"}},
+    "mpeg4.avi": {"codec": "mpeg4", "options": {"g": "25", "bf": "2"}},
+    "mpeg2.ts": {"codec": "mpeg2video", "options": {"g": "25", "bf": "2"}},
+    "vp9.webm": {"codec": "libvpx-vp9", "options": {"g": "25", "deadline": "realtime", "cpu-used": "8"}},
+    "vfr.mkv": {"codec": "libx264", "options": {"g": "25"}, "times": [40 * i + (i % 3) * 7 for i in range(150)]},
 }
 
 
@@ -84,6 +108,97 @@ def test_no_frame_beyond_the_end(clips):
         assert [f.index for f in open_clip(clips["h264.mp4"], decoder=decoder).frames([38, 39, 40, 99])] == [38, 39]
 
 
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    """Clips of six groups of pictures, and every frame of each, decoded from the start."""
+    folder = tmp_path_factory.mktemp("groups")
+    paths = {name: write_clip(folder / name, 150, **how) for name, how in GROUPS.items()}
+    return {name: (path, list(open_clip(path, decoder="pyav").frames(range(150)))) for name, path in paths.items()}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_far_frames_are_those_of_decoding_from_the_start(groups, name, monkeypatch):
+    monkeypatch.setattr(pyav_clip, "_SEEK_GAIN", 10)
+    path, expected = groups[name]
+    assert [number(frame.rgb) for frame in expected] == list(range(150))
+    chosen, forced = open_clip(path), open_clip(path, decoder="pyav")
+
+    @settings(max_examples=15, deadline=None, database=None, derandomize=True)
+    @given(st.sets(st.integers(0, 149), min_size=1, max_size=5).map(sorted))
+    def check(wanted):
+        assert [number(frame.rgb) for frame in chosen.frames(wanted)] == wanted
+        got = list(forced.frames(wanted))
+        assert [frame.index for frame in got] == wanted
+        for frame in got:
+            assert frame.time_s == expected[frame.index].time_s
+            assert np.array_equal(frame.rgb, expected[frame.index].rgb)
+
+    check()
+    seeks = name not in ("mpeg4.avi", "mpeg2.ts")  # these containers have no index to go by
+    assert (forced._jump(140, 0) > 100 - 10) == seeks
+
+
+@pytest.mark.parametrize("name", ["open.mp4", "open hevc.mp4", "refresh.mkv", "mpeg4.mp4", "mpeg4.avi", "mpeg2.ts"])
+def test_what_decord_would_count_wrongly_is_not_read_by_it(groups, name):
+    path, _ = groups[name]
+    assert open_clip(path).info.decoder.startswith("pyav ")
+    decord = open_clip(path, decoder="decord")
+    wrong = [i for i in (140, 149, 26, 24, 51, 76, 99) for f in decord.frames([i]) if number(f.rgb) != i]
+    assert wrong  # where a newer decord counts rightly, it may read these too
+
+
+@pytest.mark.parametrize("name", ["closed.mp4", "vfr.mkv", "vp9.webm"])
+def test_decord_reads_what_it_counts_rightly(groups, name):
+    assert open_clip(groups[name][0]).info.decoder.startswith("decord ")
+
+
+def test_a_long_way_to_a_frame_is_no_silence(groups):
+    path, _ = groups["mpeg2.ts"]
+    beats = []
+    clip = open_clip(path, decoder="pyav", beat=lambda: beats.append(1))
+    opened = len(beats)
+    assert [frame.index for frame in clip.frames([149])] == [149]
+    assert opened >= 150 // 16
+    assert len(beats) - opened >= 150 // 16
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_an_undecodable_packet_costs_its_own_frame(tmp_path, codec):
+    options = {"x265-params": "log-level=none:keyint=20:bframes=0"} if codec == "libx265" else {"g": "20", "bf": "0"}
+    path = write_clip(tmp_path / "x.mp4", 60, codec=codec, options=options)
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for index in (33, 57):
+        start, size = places[index]
+        data[start : start + size] = b"\xff" * size
+    path.write_bytes(data)
+    clip = open_clip(path, integrity=True)
+    got = {frame.index: frame for frame in clip.frames(range(60))}
+    assert {33, 57} <= set(clip.lost)
+    assert all("cannot be decoded" in clip.lost[index] for index in (33, 57))
+    assert set(got) | set(clip.lost) == set(range(60))
+    assert all(number(frame.rgb) == index for index, frame in got.items() if not frame.corrupt)
+    intact = {index for index, frame in got.items() if not frame.corrupt}
+    assert intact == set(range(33)) | set(range(40, 57))  # up to the next keyframe everything is built on the damage
+
+
+def test_with_integrity_nothing_built_on_damage_passes_as_intact(tmp_path):
+    whole = write_clip(tmp_path / "whole.mkv", 60, noise=True, options={"g": "30", "bf": "3"})
+    expected = [frame.rgb for frame in open_clip(whole, decoder="pyav").frames(range(60))]
+    noticed = 0
+    for packet in range(2, 56, 5):
+        path = tmp_path / "damaged.mkv"
+        path.write_bytes(whole.read_bytes())
+        got = list(open_clip(damage(path, range(packet, packet + 1), seed=packet), integrity=True).frames(range(60)))
+        differing = {frame.index for frame in got if not np.array_equal(frame.rgb, expected[frame.index])}
+        marked = {frame.index for frame in got if frame.corrupt}
+        if marked:
+            noticed += 1
+            assert differing <= marked
+    assert noticed >= 5
+
+
 def test_a_truncated_file_gives_what_is_left_and_says_where_it_ends(tmp_path):
     path = write_clip(tmp_path / "cut.mkv", 60)
     data = path.read_bytes()
@@ -126,8 +241,6 @@ def test_a_missing_file_a_folder_and_a_sound_file_say_so(tmp_path):
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(DecodeError, match="is not a file"):
         open_clip(tmp_path / "folder.mp4")
-    import av
-
     with av.open(str(tmp_path / "sound.m4a"), "w") as container:
         stream = container.add_stream("aac", rate=44100)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
@@ -163,3 +276,47 @@ def test_a_broken_image_and_an_empty_folder_say_so(tmp_path):
     (tmp_path / "x.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(DecodeError, match="cannot be decoded"):
         open_clip(tmp_path / "x.png", "image")
+
+
+FILM = """
+import json, sys, time
+from pathlib import Path
+from curation.frames import open_clip
+from curation.frames.sampling import spread
+import numpy as np
+from tests.curation.clips import number
+beats = [time.monotonic()]
+begun = time.monotonic()
+clip = open_clip(Path(sys.argv[1]), decoder=sys.argv[2], beat=lambda: beats.append(time.monotonic()))
+wanted = spread(np.arange(clip.info.frame_count), 32).tolist()
+shown = []
+for frame in clip.frames(wanted):
+    beats.append(time.monotonic())
+    shown.append(number(frame.rgb))
+seconds = time.monotonic() - begun
+status = Path("/proc/self/status").read_text()  # getrusage would tell the parent's peak where that was higher
+peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
+still = float(np.diff(beats).max())
+print(json.dumps({"wanted": wanted, "shown": shown, "peak_mb": peak, "seconds": seconds, "still": still}))
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("decoder", ["decord", "pyav"])
+def test_memory_does_not_grow_with_the_length_of_a_film(tmp_path, decoder):
+    """A minute and two hours (in short: ten minutes) of 1920x1080, 32 frames of each."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    group = scale(25, 250)
+    told = []
+    for minutes in (1, scale(10, 120)):
+        path = blank_film(tmp_path / f"{minutes}.mp4", minutes * 60 * 24, height=1080, width=1920, group=group, fps=24)
+        words = [sys.executable, "-c", FILM, str(path), decoder]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+        told.append(json.loads(done.stdout))
+        assert told[-1]["shown"] == [index % group for index in told[-1]["wanted"]]
+        figures = {name: round(value, 1) for name, value in told[-1].items() if isinstance(value, float)}
+        print(f"{decoder}, {minutes} min, {path.stat().st_size >> 20} MiB: {figures}")
+        path.unlink()
+    frame_mb = 1920 * 1080 * 3 / 1e6
+    assert told[1]["peak_mb"] - told[0]["peak_mb"] < 6 * frame_mb
+    assert told[1]["still"] < 60  # half of what a worker may be still
