@@ -108,7 +108,7 @@ def curate(
             _Run(catalog, store, recipe, crew, report, on_progress).all(retry)
     except OSError as error:
         raise CurationError(
-            f"cannot go on: {error}. Everything finished is kept; mend that and run the same command again"
+            f"cannot go on in {store}: {error}. Everything finished is kept; mend that and run the same command again"
         ) from error
     except duckdb.Error as error:
         raise CurationError(
@@ -232,7 +232,8 @@ def start_worker(recipe: Recipe, device: str | None) -> Work:
         except SourceGone as error:
             return "stop", str(error)
         except OSError as error:
-            return "stop", f"cannot go on: {error}. Everything finished is kept; mend that and run the command again"
+            where = Path(task.part).parents[2]
+            return "stop", f"cannot go on in {where}: {error}. Everything finished is kept; mend that and run it again"
 
     return work
 

@@ -1,6 +1,7 @@
 """Whatever ends a curation, and wherever: the next one continues, and the end is that of a run nobody disturbed."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from curation.run import CurationError
 from tests.curation import stopping
 from tests.curation.clips import write_clip
 from tests.curation.people import encode, walking
@@ -107,3 +109,38 @@ def test_killed_at_random_driver_or_worker(videos):
     print(f"\nkilled {killed['driver']} drivers and {killed['worker']} workers; {ended} curations reached their end")
     assert min(killed.values()) > 0
     assert ended > 0
+
+
+def deepshard(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "deepshard", *words, "--catalog", "catalog.duckdb", "--store", "store"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+
+
+def test_a_second_run_says_who_is_at_work_and_everybody_may_look(videos):
+    """While one process curates, another cannot, but status and SQL are answered; afterwards nothing is left to do."""
+    for index in range(8):
+        encode(videos / "videos" / f"more{index}.mp4", walking(4, 150 + index))
+    driver, place = start(videos), videos / "place"
+    seen = []
+    while driver.poll() is None:
+        if list(place.glob("store/parts/*/plan.parquet")):
+            seen.append(json.loads(deepshard(place, "status", "--json").stdout))
+            asked = deepshard(place, "sql", "SELECT count(*) AS n FROM faces", "--json")
+            assert (asked.returncode, asked.stderr) == (0, "")
+            if len(seen) == 1:
+                with pytest.raises(CurationError, match=f"process {driver.pid} on "):
+                    stopping.curate(place)
+        time.sleep(0.1)
+    assert driver.returncode == 0
+    assert stopping.curate(place) is None
+    seen.append(json.loads(deepshard(place, "status", "--json").stdout))
+    left = [sum(group["left"] for group in told["progress"]["groups"]) for told in seen]
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0 < left[0]
+    assert f"process {driver.pid} on " in seen[0]["holder"]
+    assert seen[-1]["holder"] is None
+    assert {failure["status"]: failure["videos"] for failure in seen[-1]["progress"]["failures"]} == {
+        "failed": 1,
+        "no_face": 1,
+    }
