@@ -257,6 +257,18 @@ def test_a_shard_that_was_deleted(own):
     assert lost.name in done.stderr.strip().splitlines()[-1]
 
 
+def test_a_damaged_store_is_found_and_mended(own):
+    tar = next(own.folder.glob("store/shards/*.tar"))
+    whole = tar.read_bytes()
+    tar.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    told = own.run("verify")
+    assert told.returncode == 1
+    assert "verify --repair" in told.stdout
+    assert tar.name in own.ok("verify", "--repair")
+    assert tar.read_bytes() == whole
+    assert "are as they were written" in own.ok("verify")
+
+
 def test_a_catalog_of_a_newer_version(own):
     import duckdb
 
