@@ -12,7 +12,7 @@ import pytest
 
 from curation.engines import Limits, Outcome, Stopped
 from curation.engines.on_ray import _room, run_tasks
-from curation.run import curate
+from curation.run import curate, second_try
 from tests.curation.clusters import cluster_of
 from tests.curation.test_run import COUNTS, RECIPE, ask, scan, tars, videos  # noqa: F401 (a fixture)
 from tests.soak import scale
@@ -70,17 +70,26 @@ def test_what_a_lost_node_did_is_done_elsewhere_and_a_node_that_joins_gets_work(
     assert sorted(o.result for o in done) == ["did a", "did again", "did b", "did last"]
 
 
-def test_a_curation_that_loses_a_node_ends_as_on_one_machine(cluster, videos, tmp_path):  # noqa: F811
+def test_a_curation_that_loses_a_node_ends_as_on_one_machine(cluster, videos, tmp_path, monkeypatch):  # noqa: F811
     catalog, store = scan(videos, tmp_path / "one")
     curate(catalog, store, RECIPE, workers=2)
     other_catalog, other_store = scan(videos, tmp_path / "cluster")
 
+    kinds = []
+
     def lose_one(progress):
         if progress.done == 1:
-            cluster.add_node(num_cpus=1)
             lose(cluster, next(iter(cluster.worker_nodes)))
+            cluster.add_node(num_cpus=1)
+
+    def retry(outcome):
+        kinds.append(outcome.kind)
+        return second_try(outcome)
+
+    monkeypatch.setattr("curation.run.second_try", retry)
 
     report = curate(other_catalog, other_store, RECIPE, engine="ray", workers=2, on_progress=lose_one)
+    assert "killed" in kinds
     assert report.counts == COUNTS
     assert tars(other_store) == tars(store) != {}
     assert ask(other_catalog, ATTEMPTS) == ask(catalog, ATTEMPTS)
