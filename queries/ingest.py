@@ -22,7 +22,7 @@ from queries.errors import IngestError, NoCatalog
 from queries.packs import Pack, PackProblem, PackRows, find_packs, read_pack, tar_state
 from queries.records import READERS, FileProblem, Rows
 
-_BATCH_FACES = 500_000  # faces in one transaction
+_BATCH_FACES = 100_000  # faces in one transaction: it should last a second, and never two
 _BATCH_PACKS = 500
 
 
