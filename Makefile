@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test lint format bench-curate clean
+.PHONY: demo test soak lint format bench-curate clean
 
 # install once, and again whenever the dependencies change
 $(SETUP): pyproject.toml
@@ -18,6 +18,9 @@ demo: $(SETUP)  ## make a small synthetic dataset and walk the whole road on it
 
 test: lint  ## lint, then the whole suite
 	$(BIN)/python -m pytest
+
+soak: $(SETUP)  ## the tests that have a long form, whole: kills, mutants, flipped bits, nodes that are lost; prints its counts
+	DEEPSHARD_SOAK=1 $(BIN)/python -m pytest -m soak -s -v
 
 lint: $(SETUP)
 	$(BIN)/ruff check .
