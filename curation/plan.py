@@ -14,14 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from curation.recipe import Recipe, canonical
 from curation.video import keeps_mask
-from shards import durable
 from shards.pack import pack, remove_parts
-from shards.schema import VIDEOS
+from shards.plan import PLAN, Packs, read_plan, write_plan
 
 SHARD_BYTES = 256 << 20  # what a shard should come to: large enough to read in long runs, small enough to send again
 _FACE_BYTES = {"png": 80_000, "webp": 50_000, "jpg": 18_000}  # of a 256x256 face, measured
@@ -34,7 +30,7 @@ class Plan:
     """Videos that belong together in packs: ``packs`` maps a shard's name to its videos, sorted by video_id."""
 
     folder: Path
-    packs: dict[str, list[Video]]
+    packs: Packs
 
     def part(self, video: Video) -> Path:
         """Where the part of a video lies."""
@@ -46,13 +42,13 @@ class Plan:
 
     def remove(self) -> None:
         """Ends a plan whose packs are all written."""
-        (self.folder / "plan.parquet").unlink(missing_ok=True)
+        (self.folder / PLAN).unlink(missing_ok=True)
         for leftover in self.folder.iterdir():
             leftover.unlink()  # .tmp files of workers that were killed
         self.folder.rmdir()
 
 
-def write_plan(store: Path, recipe: Recipe, videos: list[Video]) -> Plan:
+def make_plan(store: Path, recipe: Recipe, videos: list[Video]) -> Plan:
     """Cuts videos into packs and writes that down. Raises OSError."""
     # what a shard's samples have in common: dataset, and whether there is a mask member and landmarks
     kinds: dict[tuple, list[Video]] = {}
@@ -67,22 +63,14 @@ def write_plan(store: Path, recipe: Recipe, videos: list[Video]) -> Plan:
             number = numbers[dataset] = numbers.get(dataset, -1) + 1
             packs[f"{dataset}-{recipe.hash[:8]}-{identity}-{number:06d}"] = members[start : start + size]
     folder = store / "parts" / f"{recipe.hash[:8]}-{identity}"
-    rows = [video | {"pack": name} for name, members in packs.items() for video in members]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema=VIDEOS.append(pa.field("pack", pa.string()))), sink)
-    durable.make_folder(folder)
-    durable.write_file(folder / "plan.parquet", [sink.getvalue().to_pybytes()])
-    durable.sync_folder(folder)
+    write_plan(folder, packs)
     return Plan(folder, packs)
 
 
 def left_plans(store: Path, recipe_hash: str) -> Iterator[Plan]:
-    """Plans of this recipe which an earlier run left unfinished; those of other recipes wait for theirs."""
-    for file in sorted(store.glob(f"parts/{recipe_hash[:8]}-*/plan.parquet")):
-        packs: dict[str, list[Video]] = {}
-        for row in pq.read_table(file).to_pylist():
-            packs.setdefault(row.pop("pack"), []).append(row)
-        yield Plan(file.parent, packs)
+    """Plans of a recipe which an earlier run left unfinished; those of others wait for theirs. Raises PlanError."""
+    for file in sorted(store.glob(f"parts/{recipe_hash[:8]}-*/{PLAN}")):
+        yield Plan(file.parent, read_plan(file.parent))
 
 
 def clear_strays(store: Path) -> None:
@@ -91,7 +79,7 @@ def clear_strays(store: Path) -> None:
     A folder with parts but no plan is left: nobody but its owner can say what they are.
     """
     for folder in store.glob("parts/*-*"):
-        if folder.is_dir() and not (folder / "plan.parquet").exists() and not any(folder.glob("*.part")):
+        if folder.is_dir() and not (folder / PLAN).exists() and not any(folder.glob("*.part")):
             for leftover in folder.iterdir():
                 leftover.unlink()
             folder.rmdir()

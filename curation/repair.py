@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curation.changes import fingerprint
 from curation.run import holder_of, holding
@@ -24,10 +23,11 @@ from queries.errors import CatalogBusy, CatalogError
 from queries.ingest import Problem, ingest_store, rebuild
 from queries.verify import Comparison, compare, remembered, scanned
 from shards import durable, repair, schema, sidecar
-from shards.errors import ShardError
+from shards.errors import PlanError, ShardError
 from shards.pack import pack, remove_parts
 from shards.part import read_part
-from shards.verify import ENDS, PLAN, Finding, read_plan, verify_parts, verify_shard, verify_store
+from shards.plan import PLAN, read_plan, write_plan
+from shards.verify import ENDS, Finding, verify_parts, verify_shard, verify_store
 
 _IN_THE_TAR = {"header", "padding", "end", "stray", "layout", "missing"}
 
@@ -189,18 +189,13 @@ class _Mender:
         """Packs of the plans that are left."""
         names: set[str] = set()
         for file in self.parts.glob(f"*/{PLAN}"):
-            with suppress(sidecar.Damaged):
+            with suppress(PlanError):
                 names |= read_plan(file.parent).keys()
         return names
 
     def _plan(self, name: str, recipe: str, videos: list[dict[str, Any]]) -> None:
         folder = self.parts / f"{recipe[:8]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-        rows = [{key: row[key] for key in schema.VIDEOS.names} | {"pack": name} for row in videos]
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema.VIDEOS.append(pa.field("pack", pa.string()))), sink)
-        durable.make_folder(folder)
-        durable.write_file(folder / PLAN, [sink.getvalue().to_pybytes()])
-        durable.sync_folder(folder)
+        write_plan(folder, {name: [{key: row[key] for key in schema.VIDEOS.names} for row in videos]})
 
     def _part(self, finding: Finding) -> Iterator[Repair]:
         path = self.store / finding.shard
@@ -224,7 +219,7 @@ class _Mender:
         if (folder / PLAN).exists():
             parts = {read_part(path).video_row()["video_id"]: path for path in folder.glob("*.part")}
             for name, videos in read_plan(folder).items():
-                if left := [parts[video] for video in videos if video in parts]:
+                if left := [parts[video["video_id"]] for video in videos if video["video_id"] in parts]:
                     remove_parts(left, pack(left, self.shards, name))
             durable.remove(folder / PLAN)
         folder.rmdir()

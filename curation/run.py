@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from curation.changes import look, write_seen
 from curation.engines import Engine, Limits, Outcome, Work, open_engine
-from curation.plan import Packer, Plan, Video, clear_strays, left_plans, write_plan
+from curation.plan import Packer, Plan, Video, clear_strays, left_plans, make_plan
 from curation.recipe import PIXELS_VERSION, Recipe, RecipeError, canonical, to_record
 from curation.video import SourceGone, Task, curate_video, fail
 from queries.catalog import connect_read
@@ -157,7 +157,7 @@ class _Run:
         for plan, packer in work:
             self._do(plan, packer, roots, progress)
         for start in range(0, len(videos), PLAN_VIDEOS):
-            plan = write_plan(self.store, self.recipe, videos.slice(start, PLAN_VIDEOS).to_pylist())
+            plan = make_plan(self.store, self.recipe, videos.slice(start, PLAN_VIDEOS).to_pylist())
             self._do(plan, Packer(self.store, plan), roots, progress)
 
     def _do(self, plan: Plan, packer: Packer, roots: dict[str, str], progress: Progress) -> None:

@@ -19,6 +19,10 @@ class PartError(ShardError):
     """A part was given rows that do not fit, or lies damaged on disk."""
 
 
+class PlanError(ShardError):
+    """A plan of a curation that lies damaged on disk."""
+
+
 class PackError(ShardError):
     """Parts that cannot become one shard."""
 

@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 import xxhash
 
 from shards import schema, sidecar, tar
-from shards.errors import PartError, ShardError, TarError
+from shards.errors import PartError, PlanError, ShardError, TarError
 from shards.part import read_part
+from shards.plan import PLAN, read_plan
 
 ENDS = (".videos.parquet", ".parquet", ".tar")
-PLAN = "plan.parquet"  # in a folder of parts: which video goes (column video_id) into which pack (column pack)
 _CHUNK = 8 << 20
 _REPAIR = "run `deepshard verify --repair`"
 
@@ -95,18 +95,6 @@ def verify_parts(parts_dir: Path | str, shards_dir: Path | str, data: bool = Tru
     return findings
 
 
-def read_plan(folder: Path) -> dict[str, list[str]]:
-    """The packs of a folder of parts: name -> ids of its videos. Raises Damaged if the plan cannot be read."""
-    try:
-        table = pq.read_table(folder / PLAN, columns=["video_id", "pack"])
-        packs: dict[str, list[str]] = {}
-        for video, name in zip(table["video_id"].to_pylist(), table["pack"].to_pylist(), strict=True):
-            packs.setdefault(name, []).append(video)
-    except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise sidecar.Damaged(f"it cannot be read: {str(error).strip().partition(chr(10))[0]}") from None
-    return packs
-
-
 def _verify_folder(folder: Path, shards: Path, data: bool) -> Iterator[Finding]:
     place = f"parts/{folder.name}"
     files = sorted(folder.iterdir())
@@ -114,11 +102,11 @@ def _verify_folder(folder: Path, shards: Path, data: bool) -> Iterator[Finding]:
     if (folder / PLAN).exists():
         try:
             packs = read_plan(folder)
-            videos = {video for members in packs.values() for video in members}
+            videos = {video["video_id"] for members in packs.values() for video in members}
             if all((shards / f"{name}{ENDS[0]}").exists() for name in packs):
                 yield Finding("unfinished", place, f"all {len(packs)} packs of its plan are written: it can go")
-        except sidecar.Damaged as damage:
-            yield Finding("plan", place, f"its {PLAN} is damaged: {damage}")
+        except PlanError as damage:
+            yield Finding("plan", place, str(damage))
     elif any(path.suffix == ".part" for path in files):
         yield Finding(
             "plan", place, f"finished videos without a plan, which said to which pack they go: {PLAN} is gone"

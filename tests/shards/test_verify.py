@@ -3,13 +3,13 @@
 import shutil
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from shards import sidecar, tar
-from shards.errors import PartError
+from shards.errors import PartError, PlanError
 from shards.pack import pack
+from shards.plan import PLAN, read_plan, write_plan
 from shards.verify import verify_parts, verify_shard, verify_store
 from tests.fabricate import make_store, video_row, write_part
 from tests.soak import scale
@@ -197,12 +197,6 @@ def test_what_the_disk_does_not_give_is_a_finding(store, monkeypatch):
     assert "Input/output error" in findings[0].message
 
 
-def plan(folder, packs):
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [{"video_id": video["video_id"], "pack": name} for name, videos in packs.items() for video in videos]
-    pq.write_table(pa.Table.from_pylist(rows), folder / "plan.parquet")
-
-
 def parts_found(folder):
     return {(finding.kind, finding.shard) for finding in verify_parts(folder / "parts", folder / "shards")}
 
@@ -214,7 +208,7 @@ def test_every_flipped_bit_and_every_cut_of_a_part_is_found(tmp_path, faces):
     video = video_row("000")
     folder = tmp_path / "parts" / "plan"
     path = write_part(folder / "a.part", video, faces, size=16)
-    plan(folder, {"demo": [video]})
+    write_plan(folder, {"demo": [video]})
     assert parts_found(tmp_path) == set()
 
     def fails():
@@ -234,13 +228,31 @@ def test_every_flipped_bit_and_every_cut_of_a_part_is_found(tmp_path, faces):
     assert list((tmp_path / "shards").iterdir()) == []
 
 
+@pytest.mark.soak
+def test_every_flipped_bit_of_a_plan_is_found(tmp_path):
+    """When it is verified, and when the next run would go on with it."""
+    folder = tmp_path / "parts" / "plan"
+    packs = {"demo-0": [video_row("000")], "demo-1": [video_row("001"), video_row("002")]}
+    write_plan(folder, packs)
+    assert read_plan(folder) == packs
+    assert parts_found(tmp_path) == set()
+
+    def fails():
+        with pytest.raises(PlanError, match="verify --repair"):
+            read_plan(folder)
+        return parts_found(tmp_path) == {("plan", "parts/plan")}
+
+    path = folder / PLAN
+    assert unseen(path, bits_of(path, scale(150, 1 << 20)), fails) == []
+
+
 def test_parts_and_plans_that_are_out_of_place_are_found(tmp_path):
     videos = [video_row(str(i)) for i in range(3)]
     for name in ("open", "lost", "torn", "done"):
         for i in range(2):
             write_part(tmp_path / "parts" / name / f"{i}.part", videos[i], 1, size=16)
-    plan(tmp_path / "parts" / "open", {"demo-0": videos[1:2], "demo-1": videos[2:]})
-    plan(tmp_path / "parts" / "done", {"demo-1": videos[:2]})
+    write_plan(tmp_path / "parts" / "open", {"demo-0": videos[1:2], "demo-1": videos[2:]})
+    write_plan(tmp_path / "parts" / "done", {"demo-1": videos[:2]})
     pack([tmp_path / f"parts/done/{i}.part" for i in range(2)], tmp_path / "shards", "demo-1")
     (tmp_path / "parts" / "torn" / "plan.parquet").write_bytes(b"PAR1")
     (tmp_path / "parts" / "empty").mkdir()
