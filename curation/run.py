@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import psutil
 import pyarrow as pa
 
 from curation.changes import look, write_seen
@@ -86,9 +85,9 @@ def curate(
     """Curates every video of the catalog that the recipe was not tried on yet, or whose bytes have changed since.
 
     With ``retry`` it is those without faces whose reason contains that text. ``workers`` processes of ``engine`` work
-    side by side, one decoder thread each (default: the CPUs this process may use). A video is given up, after a second
-    try with PyAV, where its worker makes no progress for ``stall_s`` seconds or takes more than ``memory_gb`` (default:
-    this machine's memory shared out among the workers). Raises CurationError, RecipeError, FacesError (no weights),
+    side by side, one decoder thread each (default: the CPUs of the machine or cluster). A video is given up, after a
+    second try with the other decoder, where its worker makes no progress for ``stall_s`` seconds or takes more than
+    ``memory_gb`` (default: the memory of its machine shared out among its workers). Raises CurationError, RecipeError, FacesError (no weights),
     Stopped (no engine), before any work where that is possible.
     """
     from curation.faces.backend import backend_of
@@ -98,8 +97,10 @@ def curate(
             f"recipe {recipe.name!r} wants pixels version {recipe.pixels_version}, this is {PIXELS_VERSION}"
         )
     recipe = dataclasses.replace(recipe, weights=backend_of(recipe, device).weights())
-    workers = workers or len(os.sched_getaffinity(0))
-    limits = Limits(stall_s, int(memory_gb * 1e9) if memory_gb else psutil.virtual_memory().total // workers)
+    # absolute: workers elsewhere have another working folder
+    store = Path(os.path.abspath(store))
+    gpu = recipe.aligner == "face_alignment" and device != "cpu"
+    limits = Limits(stall_s, int(memory_gb * 1e9) if memory_gb else None, gpu)
     crew = _Crew(open_engine(engine), partial(start_worker, recipe, device), workers, limits)
     report = Report(recipe)
     try:
@@ -122,7 +123,7 @@ def curate(
 class _Crew:
     engine: Engine
     start: Callable[[], Work]
-    workers: int
+    workers: int | None
     limits: Limits
 
 
@@ -165,7 +166,8 @@ class _Run:
         packer.pack_complete()
         tasks = [Task(video, _root_of(video, roots), str(part)) for video, part in packer.open]
         crew = self.crew
-        outcomes = crew.engine(crew.start, (), tasks, min(crew.workers, max(1, len(tasks))), crew.limits, second_try)
+        workers = crew.workers and min(crew.workers, max(1, len(tasks)))
+        outcomes = crew.engine(crew.start, (), tasks, workers, crew.limits, second_try)
         for outcome in outcomes:
             attempt = settle(outcome, self.recipe)
             _count(self.report, progress, outcome.task, attempt)

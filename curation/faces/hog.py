@@ -87,11 +87,14 @@ class HogBackend:
         self.scheme = scheme
         self._file = predictor
         self._detector = dlib.get_frontal_face_detector()
-        self._predictor = dlib.shape_predictor(str(predictor))
         self.reset()
 
     def weights(self) -> dict[str, str]:
         return {self._file.name: self._hash}
+
+    @cached_property
+    def _predictor(self) -> dlib.shape_predictor:
+        return dlib.shape_predictor(str(self._file))  # 95 MB, and who only asks for the weights' hash needs none of it
 
     @cached_property
     def _hash(self) -> str:
