@@ -87,8 +87,8 @@ def curate(
     With ``retry`` it is those without faces whose reason contains that text. ``workers`` processes of ``engine`` work
     side by side, one decoder thread each (default: the CPUs of the machine or cluster). A video is given up, after a
     second try with the other decoder, where its worker makes no progress for ``stall_s`` seconds or takes more than
-    ``memory_gb`` (default: the memory of its machine shared out among its workers). Raises CurationError, RecipeError, FacesError (no weights),
-    Stopped (no engine), before any work where that is possible.
+    ``memory_gb`` (default: the memory of its machine shared out among its workers). Raises CurationError, RecipeError,
+    FacesError (no weights), Stopped (no engine), before any work where that is possible.
     """
     from curation.faces.backend import backend_of
 
@@ -243,12 +243,12 @@ def start_worker(recipe: Recipe, device: str | None) -> Work:
 def second_try(outcome: Outcome) -> Task | None:
     """Which videos are tried again before they are given up.
 
-    decord may hang, crash or grow without end, so PyAV gets the same video once. What somebody else killed says nothing
-    of the video: it is done again as if nothing had been, unless it happens each time.
+    A decoder may hang, crash or grow without end, so another gets the same video once. What somebody else killed says
+    nothing of the video: it is done again as if nothing had been, unless it happens each time.
     """
     task = outcome.task
     if outcome.kind in ("crashed", "stalled", "oversized") and task.decoder is None:
-        return dataclasses.replace(task, decoder="pyav")
+        return dataclasses.replace(task, decoder="decord")
     if outcome.kind == "killed" and task.tries < _KILLED_TRIES:
         return dataclasses.replace(task, tries=task.tries + 1)
     return None

@@ -81,8 +81,6 @@ class _Visit:
     missing: dict[int, str] = field(default_factory=dict)
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)  # frame index -> (height, width)
 
-    broken_off: bool = False  # the decoder could not read on
-
     @property
     def with_face(self) -> int:
         return sum(bool(kept) for kept in self.seen.values())
@@ -102,25 +100,19 @@ def curate_video(task: Task, recipe: Recipe, backend: FaceBackend | None, beat: 
     except OSError as error:
         _require_root(task)
         return fail(task, recipe, f"cannot be read: {error.strerror or error}")
-    # decord first; where it cannot read on, PyAV reads the whole clip: the two give the same pixels
-    for decoder in [task.decoder] if task.decoder else [None, "pyav"]:
-        with PartWriter(Path(task.part), task.video) as part, _scratch() as scratch:
-            try:
-                clip = open_clip(path, task.video["kind"], integrity=recipe.integrity, decoder=decoder, beat=beat)
-                attempt |= _facts(clip)
-                visit = _visit(clip, task, recipe, backend, scratch, beat)
-            except DecodeError as error:
-                _require_root(task)
-                attempt |= {"status": "failed", "reason": str(error)}
-                part.finish(attempt)
-                return attempt
-            if decoder is None and visit.broken_off and clip.info.decoder.startswith("decord"):
-                continue
+    with PartWriter(Path(task.part), task.video) as part, _scratch() as scratch:
+        try:
+            clip = open_clip(path, kind, integrity=recipe.integrity, decoder=task.decoder, beat=beat)
+            attempt |= _facts(clip)
+            visit = _visit(clip, task, recipe, backend, scratch, beat)
+        except DecodeError as error:
+            _require_root(task)
+            attempt |= {"status": "failed", "reason": str(error)}
+        else:
             faces = _write_samples(part, visit, task, recipe, attempt, scratch, beat)
             attempt |= _outcome(visit, faces)
-            part.finish(attempt)
-            return attempt
-    raise AssertionError("the last decoder always returns")
+        part.finish(attempt)
+    return attempt
 
 
 def fail(task: Task, recipe: Recipe, reason: str) -> dict[str, Any]:
@@ -186,7 +178,6 @@ def _frames(clip: Clip, indices: list[int], visit: _Visit) -> Iterator[Frame]:
             yield frame
     except DecodeError as error:
         reason = str(error)
-        visit.broken_off = True
     visit.missing.update((index, clip.lost.get(index, reason)) for index in indices if index not in got)
 
 
@@ -462,7 +453,7 @@ def _blank_attempt(recipe: Recipe) -> dict[str, Any]:
 @cache
 def versions(aligner: str) -> str:
     """JSON of the versions of what touches pixels: provenance, not part of the recipe."""
-    packages = ["deepshard", "opencv-python", "numpy", "decord", "av"]
+    packages = ["deepshard", "opencv-python", "numpy", "av", "decord"]
     packages += {"dlib": ["dlib-bin", "face_recognition_models"], "face_alignment": ["face-alignment", "torch"]}[
         aligner
     ]

@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.faces.backend import overlap
+from curation.frames import open_clip
+from curation.frames.decord_clip import trusts
+from curation.frames.pyav_clip import probe
 from queries.catalog import connect_read
 
 ROOT = Path(__file__).parents[1]
@@ -136,20 +139,22 @@ def test_clips_without_a_face_and_the_corrupt_one_end_with_a_reason(attempts):
         assert attempts[path]["reason"].startswith("no face in the")
     corrupt = attempts["edge_corrupted.mp4"]
     assert corrupt["status"] == "no_face"
-    assert corrupt["reason"] == (
-        "no face in the 18 frames read; decoding stopped before frame 28: Invalid data found when processing input"
-    )
     assert corrupt["frames_wanted"] == 32 == len(corrupt["missing"])
+    assert 18 <= corrupt["frames_read"] < 32  # what lies behind the damage is read too
+    assert "its data cannot be decoded" in corrupt["reason"]
 
 
-def test_decord_reads_what_it_can_and_pyav_the_rest(attempts):
-    decoders = {path: row["decoder"].split()[0] for path, row in attempts.items()}
-    pyav = {path for path, decoder in decoders.items() if decoder == "pyav"}
-    assert pyav == {
-        *("edge_corrupted.mp4", "real_intel_two_faces.gif", "real_intel_three_faces.gif"),
-        *("real_openh264_foreman_cif.264", "real_openh264_foreman_qcif.264"),
-    }
-    assert set(decoders.values()) == {"decord", "pyav"}
+def test_pyav_reads_every_clip_and_decord_sees_the_same_where_it_can_be_trusted(attempts):
+    assert {row["decoder"].split()[0] for row in attempts.values()} == {"pyav"}
+    compared = 0
+    for path, row in attempts.items():
+        if path == "edge_corrupted.mp4" or not trusts(probe(CLIPS / path)):
+            continue
+        last = [row["frame_count"] - 1]
+        [one], [other] = (open_clip(CLIPS / path, decoder=name).frames(last) for name in ("pyav", "decord"))
+        assert np.abs(one.rgb.astype(int) - other.rgb).mean() < 1, path
+        compared += 1
+    assert compared > 10
 
 
 def test_every_face_stands_upright_in_its_crop_and_rotated_clips_in_their_frames(samples, folder):

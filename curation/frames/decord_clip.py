@@ -1,11 +1,11 @@
-"""Decoding with decord, the usual reader of this field.
+"""Decoding with decord, the usual reader of this field, where PyAV did not get through.
 
 decord 0.6 carries FFmpeg 4.1 and dates from 2021: it cannot open some containers (raw H.264, GIF), and it may hang or
 crash where a header over-reports frames, so it runs in a process that can be killed. It turns frames upright itself.
 
 It reaches a frame by seeking to the keyframe before it and counting from there, which gives the wrong frame, silently,
 where groups of pictures are open (the default of x265, MPEG-4 with B-frames, MPEG-2), where H.264 refreshes a picture
-bit by bit, and in MPEG-TS. So it reads only what ``trusts`` lets pass; PyAV reads the rest.
+bit by bit, and in MPEG-TS. So it reads only what ``trusts`` lets pass.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Decoding with PyAV: where decord cannot be trusted with a file, and the way to keep damaged frames out.
+"""Decoding with PyAV: frame-accurate, in bounded memory, and telling which frames are damaged.
 
 A frame's index is the place of its presentation time among those of all packets, so it means the same for a fake and
 for its original, and stays right behind a damaged packet. Streams whose packets carry no such times are counted from

@@ -173,31 +173,27 @@ def test_bad_files_cost_a_row_each_and_their_neighbours_nothing(good, tmp_path):
     assert rows["100000 frames.mp4"]["frame_count"] == 100_000
 
 
-def start_with_bad_decord(recipe: Recipe, device: str | None):
-    """A worker whose decord hangs or crashes on some files, and PyAV crashes on some."""
+def start_with_bad_decoders(recipe: Recipe, device: str | None):
+    """A worker whose PyAV hangs or crashes on some files, and decord crashes on some of those."""
     import ctypes
 
     from curation.frames import decord_clip, pyav_clip
     from curation.run import start_worker
 
-    init = decord_clip.DecordClip.__init__
+    def bad(decoder, hangs: tuple[str, ...]) -> None:
+        init = decoder.__init__
 
-    def bad_init(clip, path, header, **more):
-        if "hangs" in path.name:
-            ctypes.PyDLL(None).sleep(600)  # in native code, holding the GIL
-        if "crashes" in path.name:
-            os.abort()
-        init(clip, path, header, **more)
+        def bad_init(clip, path, header, **more):
+            if path.stem in hangs:
+                ctypes.PyDLL(None).sleep(600)  # in native code, holding the GIL
+            if path.stem == "crashes":
+                os.abort()
+            init(clip, path, header, **more)
 
-    begin = pyav_clip.PyAVClip.__init__
+        decoder.__init__ = bad_init
 
-    def begin_or_abort(clip, path, header, **more):
-        if "crashes" in path.name:
-            os.abort()
-        begin(clip, path, header, **more)
-
-    decord_clip.DecordClip.__init__ = bad_init
-    pyav_clip.PyAVClip.__init__ = begin_or_abort
+    bad(pyav_clip.PyAVClip, ("hangs",))
+    bad(decord_clip.DecordClip, ())
     return start_worker(recipe, device)
 
 
@@ -207,11 +203,11 @@ def test_a_decoder_that_hangs_or_crashes_costs_a_second_try_and_one_video(good, 
     for name in ("crashes", "fine", "hangs"):
         (root / f"{name}.mp4").write_bytes(good)
     catalog, store = scan(root, tmp_path)
-    monkeypatch.setattr(curation.run, "start_worker", start_with_bad_decord)
+    monkeypatch.setattr(curation.run, "start_worker", start_with_bad_decoders)
     report = curate(catalog, store, RECIPE, workers=2, stall_s=5)
     assert report.counts == {"done": 2, "no_face": 0, "failed": 1}
     rows = attempts(catalog)
     check_rows(rows, store, root)
     lost = rows.pop("crashes.mp4")
     assert lost["reason"].startswith("curation of this video crashed twice: the worker was ended by SIGABRT")
-    assert rows["hangs.mp4"]["decoder"].startswith("pyav ")
+    assert rows["hangs.mp4"]["decoder"].startswith("decord ")

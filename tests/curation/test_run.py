@@ -109,7 +109,7 @@ def test_every_video_has_a_row_and_whatever_gave_no_face_a_reason(curated):
     assert set(rows) == {"one", "two", "no face", "broken", "empty", "pair", "short mask", "other mask"}
     assert rows["one"]["faces"] == rows["two"]["faces"] == 6
     assert rows["one"]["status"] == "done"
-    assert rows["one"]["decoder"].startswith("decord ")
+    assert rows["one"]["decoder"].startswith("pyav ")
     assert (rows["no face"]["status"], rows["no face"]["reason"]) == ("no_face", "no face in the 6 frames read")
     assert rows["broken"]["status"] == rows["empty"]["status"] == "failed"
     assert "cannot be opened" in rows["broken"]["reason"]
