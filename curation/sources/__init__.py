@@ -11,6 +11,7 @@ from typing import Any
 
 from curation.sources import celebdf, dfd, faceforensics, folder
 from curation.sources.error import LayoutError, SourceError, check_known
+from curation.sources.remote import Place, place_of
 from curation.sources.source import CompletenessRow, Source, read_source, write_source
 from curation.sources.video import Video, to_table
 
@@ -33,8 +34,8 @@ ADAPTERS: dict[str, ModuleType] = {module.NAME: module for module in (faceforens
 _NEIGHBOURS = 200  # folders beside and below a wrong root that are looked into for the error's hint
 
 
-def open_source(adapter: str, root: str | Path | None = None, **options: Any) -> Source:
-    """Read the dataset in ``root`` with the adapter of that name.
+def open_source(adapter: str, root: str | Place | None = None, **options: Any) -> Source:
+    """Read the dataset in ``root``, a folder or an address, with the adapter of that name.
 
     Options are the keyword arguments of the adapter's own ``open_source``; all take ``name``, the source's name. Raises
     SourceError for an unknown adapter or option and for whatever the adapter finds wrong; a LayoutError also says which
@@ -49,17 +50,25 @@ def open_source(adapter: str, root: str | Path | None = None, **options: Any) ->
     try:
         return module.open_source(root, **options)
     except LayoutError as error:
-        hint = nearest(Path(root).expanduser())
+        hint = nearest(place_of(root))
         if hint is None:
             raise
         raise LayoutError(error.adapter, error.root, error.looked_for, error.found, hint) from error
+    except OSError as error:
+        raise SourceError(f"{root}: {error.filename} cannot be read ({error.strerror}).") from error
 
 
-def nearest(root: Path) -> str | None:
-    """Which adapter recognises ``root``, else its parents, else the folders in it: a sentence, or None."""
-    resolved = root.resolve()
-    below = [child for child in sorted(resolved.iterdir())[:_NEIGHBOURS] if child.is_dir()]
-    for candidate in (resolved, *list(resolved.parents)[:3], *below):
+def nearest(root: Place) -> str | None:
+    """Which adapter recognises ``root``, else its parents, else the folders in it: a sentence, or None.
+
+    An address is looked at alone.
+    """
+    resolved, beside = root, []
+    if isinstance(root, Path):
+        resolved = root.expanduser().resolve()
+        below = [child for child in sorted(resolved.iterdir())[:_NEIGHBOURS] if child.is_dir()]
+        beside = [*list(resolved.parents)[:3], *below]
+    for candidate in (resolved, *beside):
         scores = [(*module.recognise(candidate), name) for name, module in ADAPTERS.items() if name != folder.NAME]
         score, reason, name = max(scores)
         if score > 0:

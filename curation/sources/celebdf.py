@@ -7,11 +7,11 @@ v2), so the version is taken from the option, from what v1 cannot hold, or from 
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from curation.sources.error import LayoutError, SourceError, check_known, few
 from curation.sources.published import celebdf_v2_test
+from curation.sources.remote import Place, place_of
 from curation.sources.sequences import describe_root
 from curation.sources.source import CompletenessRow, Source
 from curation.sources.tree import Entry, find_folder, list_folder, open_root
@@ -47,13 +47,13 @@ class Folder:
     strangers: list[str]
 
 
-def recognise(root: str | Path) -> tuple[float, str]:
+def recognise(root: str | Place) -> tuple[float, str]:
     """How much a folder looks like Celeb-DF (0 to 1), and why."""
-    found = [folder for folder in FOLDERS if find_folder(Path(root), "", folder)]
+    found = [folder for folder in FOLDERS if find_folder(place_of(root), "", folder)]
     return {0: 0.0, 1: 0.6}.get(len(found), 1.0), f"it holds {few(found)}" if found else ""
 
 
-def open_source(root: str | Path, *, version: str | int | None = None, name: str | None = None) -> Source:
+def open_source(root: str | Place, *, version: str | int | None = None, name: str | None = None) -> Source:
     """Read a Celeb-DF tree, flat or with ``videos/`` in each folder. ``version`` is "v1" or "v2", detected if None.
 
     Raises LayoutError for another tree, SourceError where the version cannot be told or the test list is not one.
@@ -105,7 +105,7 @@ def open_source(root: str | Path, *, version: str | int | None = None, name: str
     )
 
 
-def _read_folder(root: Path, folder: str) -> Folder | None:
+def _read_folder(root: Place, folder: str) -> Folder | None:
     path = find_folder(root, "", folder)
     if path is None:
         return None
@@ -142,7 +142,7 @@ def _only(folder: Folder, names: set[str]) -> Folder:
     return Folder(folder.path, clips, folder.strangers + others)
 
 
-def _read_test_list(root: Path) -> dict[str, frozenset[str]] | None:
+def _read_test_list(root: Place) -> dict[str, frozenset[str]] | None:
     """The test names of each folder by the copy's own list, or None where it has none."""
     file = root / TEST_LIST
     if not file.is_file():
@@ -168,7 +168,7 @@ def _read_test_list(root: Path) -> dict[str, frozenset[str]] | None:
     return {folder: frozenset(found) for folder, found in names.items()}
 
 
-def _version(asked: str | int | None, root: Path, read: dict[str, Folder], listed: dict | None) -> tuple[str, str]:
+def _version(asked: str | int | None, root: Place, read: dict[str, Folder], listed: dict | None) -> tuple[str, str]:
     """The version, and by what it was told."""
     if asked is not None:
         version = f"v{str(asked).lower().removeprefix('celebdf-').removeprefix('v')}"

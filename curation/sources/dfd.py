@@ -6,10 +6,10 @@ completeness is by scene: counts, and those names that follow from what is there
 """
 
 import re
-from pathlib import Path
 from typing import Any
 
 from curation.sources.error import LayoutError, few
+from curation.sources.remote import Place, place_of
 from curation.sources.sequences import (
     MANIPULATED,
     ORIGINAL,
@@ -53,13 +53,13 @@ _ORIGINAL_NAME = re.compile(r"(?P<target>\d\d)__(?P<scene>\w+)", re.ASCII)
 _FAKE_NAME = re.compile(r"(?P<target>\d\d)_(?P<source>\d\d)__(?P<scene>\w+)__[A-Z0-9]{8}", re.ASCII)
 
 
-def recognise(root: str | Path) -> tuple[float, str]:
+def recognise(root: str | Place) -> tuple[float, str]:
     """How much a folder looks like DFD (0 to 1), and why."""
-    found = is_tree(Path(root), FOLDERS)
+    found = is_tree(place_of(root), FOLDERS)
     return (0.9 if found else 0.0), f"it holds DFD's {few(found)}" if found else ""
 
 
-def open_source(root: str | Path, *, name: str = DATASET, layout: str = "auto") -> Source:
+def open_source(root: str | Place, *, name: str = DATASET, layout: str = "auto") -> Source:
     """Read the DFD folders of an FF++ tree. ``layout`` as for ``faceforensics``.
 
     Raises LayoutError for another tree, SourceError for options and trees that contradict themselves.

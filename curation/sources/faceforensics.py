@@ -6,11 +6,11 @@ reenactment keeps T's face and takes S's expression (Rössler et al. 2019, secti
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from curation.sources.error import LayoutError, SourceError, few
 from curation.sources.published import SPLITS, ffpp_pairs, ffpp_split_of_fake, ffpp_split_of_sequence
+from curation.sources.remote import Place, place_of
 from curation.sources.sequences import (
     MANIPULATED,
     ORIGINAL,
@@ -41,13 +41,13 @@ DFD_FOLDERS = {"actors": ORIGINAL, "DeepFakeDetection": MANIPULATED}
 FOLDERS = {"youtube": ORIGINAL, **dict.fromkeys(METHODS, MANIPULATED)}
 
 
-def recognise(root: str | Path) -> tuple[float, str]:
+def recognise(root: str | Place) -> tuple[float, str]:
     """How much a folder looks like FF++ (0 to 1), and why."""
-    found = is_tree(Path(root), FOLDERS)
+    found = is_tree(place_of(root), FOLDERS)
     return (1.0 if found else 0.0), f"it holds FF++'s {few(found)}" if found else ""
 
 
-def open_source(root: str | Path, *, name: str = DATASET, layout: str = "auto") -> Source:
+def open_source(root: str | Place, *, name: str = DATASET, layout: str = "auto") -> Source:
     """Read an FF++ tree. ``layout`` is "videos", "images" (folders of frames) or "auto": videos where there are any.
 
     Raises LayoutError for another tree, SourceError for options and trees that contradict themselves.
@@ -178,14 +178,14 @@ def _no_masks(read: dict[str, MethodFolder]) -> list[str]:
     return [f"no masks for {few(bare)}: the manipulated face cannot be told from others in the frame"] if bare else []
 
 
-def _other_methods(root: Path) -> list[str]:
+def _other_methods(root: Place) -> list[str]:
     known = {name.lower() for name in (*FOLDERS, *DFD_FOLDERS)}
     groups = [folder for group in (ORIGINAL, MANIPULATED) if (folder := find_folder(root, "", group))]
     entries = [entry for group in groups for entry in list_folder(root, group)]
     return [f"{e.path}/" if e.kind == "folder" else e.path for e in entries if e.name.lower() not in known]
 
 
-def compare_splits(root: Path) -> tuple[list[str], list[str]]:
+def compare_splits(root: Place) -> tuple[list[str], list[str]]:
     """Notes and warnings about the split lists that a copy carries (``splits/*.json`` or ``*.json`` at the root).
 
     The published lists decide; a copy's list that holds fewer pairs is noted, one that contradicts them is a warning.
@@ -215,7 +215,7 @@ def compare_splits(root: Path) -> tuple[list[str], list[str]]:
     return notes, warnings
 
 
-def _read_pairs(file: Path) -> list[list[str]]:
+def _read_pairs(file: Place) -> list[list[str]]:
     try:
         pairs = json.loads(file.read_bytes())
     except ValueError as error:

@@ -13,18 +13,21 @@ from curation.sources.description import KINDS, Description, read_description
 from curation.sources.error import SourceError, few
 from curation.sources.labelling import Labeller, Said, Unlabelled
 from curation.sources.manifest import find_manifest, read_manifest
+from curation.sources.remote import Place, place_of
 from curation.sources.selection import Selection, select
 from curation.sources.source import CompletenessRow, Source
 from curation.sources.tree import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, Walk, open_root, spell, unspell, walk
 from curation.sources.video import Video, identify
+from shards.uri import is_address
 
 NAME = "folder"
 
 
-def recognise(root: str | Path) -> tuple[float, str]:
+def recognise(root: str | Place) -> tuple[float, str]:
     """0.1 for any folder with a video or an image among its first 2000 files, which a YAML could describe; and why."""
     media = VIDEO_EXTENSIONS | IMAGE_EXTENSIONS
-    for index, path in enumerate(Path(root).rglob("*")):
+    root = place_of(root)
+    for index, path in enumerate(root.rglob("*") if isinstance(root, Path) else root.iterdir()):
         if path.suffix.lower() in media:
             return 0.1, f"it holds {path.name}"
         if index == 2000:
@@ -32,9 +35,11 @@ def recognise(root: str | Path) -> tuple[float, str]:
     return 0.0, ""
 
 
-def open_source(root: str | Path | None = None, *, config: str | Path | None = None, name: str | None = None) -> Source:
+def open_source(
+    root: str | Place | None = None, *, config: str | Path | None = None, name: str | None = None
+) -> Source:
     """Read the folder that the description ``config`` describes. ``root`` stands above the description's own ``root``,
-    which is relative to the YAML file.
+    which is relative to the YAML file, or an address.
 
     Raises SourceError for a description that cannot be right, and for files that it leaves without a label.
     """
@@ -59,7 +64,7 @@ class Reading:
     ids: dict[str, str]
 
 
-def _read(root: Path, description: Description, source: str) -> Source:
+def _read(root: Place, description: Description, source: str) -> Source:
     tree = walk(root)
     own, manifest = [description.file], None
     if description.manifest:
@@ -84,15 +89,19 @@ def _read(root: Path, description: Description, source: str) -> Source:
     )
 
 
-def _root(root: str | Path | None, description: Description) -> Path:
+def _root(root: str | Place | None, description: Description) -> Place:
+    if is_address(description.root or ""):
+        place_of(description.root)  # refused where it holds a key, also where another root is read: it is written down
     if root is not None:
         return open_root(root, NAME)
     if description.root is None:
         raise SourceError("there is no root: add root (relative to this file), or name a ROOT after it.")
+    if is_address(description.root):
+        return open_root(description.root, NAME)
     return open_root(description.file.parent / Path(description.root).expanduser(), NAME)
 
 
-def _say_all(labeller: Labeller, selection: Selection, root: Path) -> dict[str, Said]:
+def _say_all(labeller: Labeller, selection: Selection, root: Place) -> dict[str, Said]:
     said: dict[str, Said] = {}
     unlabelled: list[str] = []
     wrong: dict[str, int] = defaultdict(int)

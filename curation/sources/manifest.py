@@ -12,6 +12,7 @@ from pathlib import Path
 from curation.sources.description import ManifestKeys
 from curation.sources.error import SourceError, check_known
 from curation.sources.pattern import check_template, expand, placeholders
+from curation.sources.remote import Place
 from curation.sources.tree import spell, unspell
 
 
@@ -19,7 +20,7 @@ from curation.sources.tree import spell, unspell
 class Manifest:
     """``rows``: path as written -> field -> cell, empty cells left out."""
 
-    file: Path
+    file: Place
     rows: dict[str, dict[str, str]]
 
     def row(self, path: str) -> dict[str, str] | None:
@@ -32,7 +33,7 @@ class Manifest:
         return [spelled for path in self.rows if path not in there and (spelled := spell(path)) not in there]
 
 
-def find_manifest(keys: ManifestKeys, root: Path, beside: Path) -> Path:
+def find_manifest(keys: ManifestKeys, root: Place, beside: Path) -> Place:
     """The manifest's file: absolute, in the root, or beside the description (looked for in this order)."""
     for folder in (root, beside):
         if (folder / keys.file).is_file():
@@ -40,7 +41,7 @@ def find_manifest(keys: ManifestKeys, root: Path, beside: Path) -> Path:
     raise SourceError(f"manifest: {keys.file} is neither in {root} nor in {beside}.")
 
 
-def read_manifest(keys: ManifestKeys, file: Path) -> Manifest:
+def read_manifest(keys: ManifestKeys, file: Place) -> Manifest:
     """Read a manifest. Raises SourceError that names the line, the column, and the columns there are."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
@@ -75,7 +76,7 @@ def _cell(column: str, row: dict[str, str]) -> str:
     return expand(column, row) if placeholders(column) else row[column]
 
 
-def _check_columns(keys: ManifestKeys, header: list[str], file: Path) -> None:
+def _check_columns(keys: ManifestKeys, header: list[str], file: Place) -> None:
     twice = [column for number, column in enumerate(header) if column in header[:number]]
     if twice:
         raise SourceError(f"{file}: two columns are called {twice[0]!r}. Rename one.")

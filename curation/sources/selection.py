@@ -8,11 +8,11 @@ import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
 from curation.sources.description import Description
 from curation.sources.error import SourceError, few
 from curation.sources.pattern import compile_glob
+from curation.sources.remote import Place
 from curation.sources.sequences import Clip, frames_clip
 from curation.sources.tree import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, Entry, Walk, spell, split_extension
 
@@ -51,7 +51,7 @@ class Selection:
     warnings: list[str]
 
 
-def select(description: Description, root: Path, tree: Walk, own: list[Path]) -> Selection:
+def select(description: Description, root: Place, tree: Walk, own: list[Place]) -> Selection:
     """The files (``kind`` frames: folders) that ``include`` chooses and ``exclude`` does not drop.
 
     ``own`` are the description's own files, never chosen. What cannot be read (a broken link, a pipe) is chosen all the
@@ -62,7 +62,8 @@ def select(description: Description, root: Path, tree: Walk, own: list[Path]) ->
         exclude={glob: compile_glob(glob) for glob in description.exclude},
         extensions=_EXTENSIONS.get(description.kind),
     )
-    own_paths = {spell(os.path.relpath(file.resolve(), root.resolve())) for file in own}
+    # a file of this machine and a root elsewhere: the relative path is none of the root's
+    own_paths = {spell(os.path.relpath(str(file.resolve()), str(root.resolve()))) for file in own}
     files = [entry for entry in tree.files if entry.path not in own_paths]
     things = _frame_folders(files) if description.kind == "frames" else {entry.path: entry for entry in files}
     others = [entry.path for entry in files if entry.path.rpartition("/")[0] not in things and entry.path not in things]
@@ -123,7 +124,7 @@ def _frame_folders(files: list[Entry]) -> dict[str, Clip]:
     return clips
 
 
-def _nothing(description: Description, root: Path, files: list[Entry], excluded: list[str]) -> str:
+def _nothing(description: Description, root: Place, files: list[Entry], excluded: list[str]) -> str:
     if excluded:
         return f"exclude drops all {len(excluded):,} {description.kind} of {root}: {few(excluded)}."
     by = f"include {few(description.include)}" if description.include else f"kind: {description.kind}"

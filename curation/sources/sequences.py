@@ -5,9 +5,9 @@ This module knows where clips lie and nothing of what they mean. Old copies call
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from curation.sources.error import SourceError, check_known, few
+from curation.sources.remote import Place
 from curation.sources.tree import IMAGE_EXTENSIONS, Entry, find_folder, list_folder
 
 ORIGINAL, MANIPULATED = "original_sequences", "manipulated_sequences"
@@ -57,7 +57,7 @@ class MethodFolder:
         return clip.path if clip else None
 
 
-def read_method(root: Path, group: str, method: str, layout: str = "auto") -> MethodFolder | None:
+def read_method(root: Place, group: str, method: str, layout: str = "auto") -> MethodFolder | None:
     """The folder ``<group>/<method>`` of the tree, or None where there is none. Raises SourceError for a wrong
     ``layout`` and where two folders would be one quality (``c0`` and ``raw``)."""
     check_known([layout], LAYOUTS, "layout")
@@ -86,7 +86,7 @@ def read_method(root: Path, group: str, method: str, layout: str = "auto") -> Me
     return found
 
 
-def is_tree(root: Path, methods: dict[str, str]) -> list[str]:
+def is_tree(root: Place, methods: dict[str, str]) -> list[str]:
     """Which of ``methods`` (``folder name -> group``) have a folder with a quality in it under ``root``."""
     return [
         name
@@ -97,7 +97,7 @@ def is_tree(root: Path, methods: dict[str, str]) -> list[str]:
     ]
 
 
-def _read_quality(root: Path, path: str, quality: str, layout: str, method: MethodFolder) -> QualityFolder | None:
+def _read_quality(root: Place, path: str, quality: str, layout: str, method: MethodFolder) -> QualityFolder | None:
     entries = {entry.name.lower(): entry for entry in list_folder(root, path)}
     forms = {form: entries.pop(form) for form in ("videos", "images") if _is_folder(entries.get(form))}
     method.not_read += [f"{path}/{entry.described()}" for entry in entries.values()]
@@ -116,7 +116,7 @@ def _is_folder(entry: Entry | None) -> bool:
     return entry is not None and entry.kind == "folder"
 
 
-def _read_clips(root: Path, path: str, quality: str, form: str) -> QualityFolder:
+def _read_clips(root: Place, path: str, quality: str, form: str) -> QualityFolder:
     clips, strangers = {}, []
     for entry in list_folder(root, path):
         clip = _video(entry) if form == "videos" else _frames(root, entry)
@@ -134,7 +134,7 @@ def _video(entry: Entry) -> Clip | None:
     return Clip(entry.stem, entry.path, entry.bytes, entry.mtime_ns)
 
 
-def _frames(root: Path, entry: Entry) -> Clip | None:
+def _frames(root: Place, entry: Entry) -> Clip | None:
     return frames_clip(entry.path, list_folder(root, entry.path)) if entry.kind == "folder" else None
 
 
@@ -147,6 +147,6 @@ def frames_clip(path: str, entries: list[Entry]) -> Clip | None:
     return Clip(path.rpartition("/")[2], path, sum(image.bytes for image in images), newest)
 
 
-def describe_root(root: Path) -> str:
+def describe_root(root: Place) -> str:
     """What lies in a root, for an error: its first few entries."""
     return few([entry.described() for entry in list_folder(root)], 8) or "nothing"

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.sources.error import SourceError, few
+from curation.sources.remote import Place, RemotePath, place_of
 from curation.sources.tree import spell, unspell
 from curation.sources.video import Video, from_table, to_table
 from shards import durable
@@ -73,7 +74,7 @@ class Source:
 
     adapter: str
     source: str
-    root: Path
+    root: Place
     licence: str
     redistributable: bool
     config: dict[str, Any]
@@ -84,7 +85,8 @@ class Source:
 
     def __post_init__(self) -> None:
         check_source_name(self.source)
-        self.root = Path(os.path.abspath(self.root))
+        if not isinstance(self.root, RemotePath):
+            self.root = Path(os.path.abspath(self.root))
         self.videos = sorted(self.videos, key=lambda video: video.video_id)
         for one, other in zip(self.videos, self.videos[1:], strict=False):
             if one.video_id == other.video_id:
@@ -156,7 +158,7 @@ def read_source(path: str | Path) -> Source:
     return Source(
         adapter=described["adapter"],
         source=described["source"],
-        root=Path(unspell(described["root"])),
+        root=place_of(unspell(described["root"])),
         licence=described["licence"],
         redistributable=described["redistributable"],
         config=described["config"],

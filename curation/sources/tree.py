@@ -2,7 +2,7 @@
 
 Links to files and folders are followed, because large sets are often gathered from several disks by links; a link that
 leads back to a folder above it is reported and not followed. Everything outside this module works on *spelled* names,
-which any UTF-8 column can hold: a file name is bytes, and some are not UTF-8.
+which any UTF-8 column can hold: a file name is bytes, and some are not UTF-8. A root may be an address (``remote``).
 """
 
 import os
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from curation.sources.error import SourceError, did_you_mean, few
+from curation.sources.remote import Place, RemotePath, place_of
 
 JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # written by file browsers into any folder they open
 
@@ -77,9 +78,12 @@ def split_extension(name: str) -> tuple[str, str]:
     return os.path.splitext(name)
 
 
-def open_root(root: str | os.PathLike, adapter: str) -> Path:
+def open_root(root: str | Place, adapter: str) -> Place:
     """The root as a path, after making sure that it is a folder with something in it; else SourceError."""
-    path = Path(root).expanduser()
+    path = place_of(root)
+    if isinstance(path, RemotePath):
+        return _open_remote(path, adapter)
+    path = path.expanduser()
     if path.is_dir():
         if list_folder(path):
             return path
@@ -90,10 +94,30 @@ def open_root(root: str | os.PathLike, adapter: str) -> Path:
     raise SourceError(f"{path} does not exist.{did_you_mean(path.name, siblings)} Give the dataset's folder.")
 
 
-def list_folder(root: Path, folder: str = "") -> list[Entry]:
+def _open_remote(root: RemotePath, adapter: str) -> RemotePath:
+    try:
+        if root.is_file():
+            raise SourceError(f"{root} is a file: `deepshard scan {adapter}` wants the folder that holds the dataset.")
+        empty = next(root.iterdir(), None) is None
+    except FileNotFoundError:
+        empty = True
+    except OSError as error:
+        raise SourceError(
+            f"{root} cannot be listed ({error.strerror}): look whether bucket, key and network are right."
+        ) from None
+    if empty:
+        raise SourceError(f"{root} does not exist or holds nothing. Give the dataset's folder.")
+    return root
+
+
+def list_folder(root: Place, folder: str = "") -> list[Entry]:
     """What lies directly in ``root/folder`` (spelled, relative; "" for the root), sorted by name."""
     prefix = f"{folder}/" if folder else ""
     entries = []
+    if isinstance(root, RemotePath):
+        with _readable(root / unspell(folder)) as here:
+            found = [_remote_entry(prefix + spell(item.name), item) for item in here.iterdir() if item.name not in JUNK]
+        return sorted(found, key=lambda entry: entry.path)
     with _scan(root / unspell(folder)) as found:
         for item in found:
             if item.name in JUNK:
@@ -114,24 +138,38 @@ def _entry(path: str, item: os.DirEntry[str]) -> Entry:
     return Entry(path, "broken link" if item.is_symlink() else "special")
 
 
+def _remote_entry(path: str, item: RemotePath) -> Entry:
+    if item.kind() != "file":
+        return Entry(path, item.kind())
+    stat = item.stat()
+    return Entry(path, "file", stat.st_size, stat.st_mtime_ns)
+
+
 @contextmanager
 def _scan(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+    with _readable(folder), os.scandir(folder) as entries:
+        yield entries
+
+
+@contextmanager
+def _readable(folder: Place) -> Iterator[Place]:
     try:
-        with os.scandir(folder) as entries:
-            yield entries
+        yield folder
     except OSError as error:
         raise SourceError(
             f"the folder {folder} cannot be read ({error.strerror}): make it readable, or move it out of the tree."
         ) from error
 
 
-def find_folder(root: Path, parent: str, name: str) -> str | None:
+def find_folder(root: Place, parent: str, name: str) -> str | None:
     """The folder called ``name`` in ``parent``, whatever its case (copies differ); its relative path, or None."""
     here = root / unspell(parent)
-    if not here.is_dir():
-        return None
-    with _scan(here) as entries:
-        found = sorted(spell(item.name) for item in entries if item.name.lower() == name.lower() and item.is_dir())
+    with _readable(here):
+        if not here.is_dir():
+            return None
+    with _readable(here) if isinstance(here, RemotePath) else _scan(here) as entries:
+        items = here.iterdir() if isinstance(here, RemotePath) else entries
+        found = sorted(spell(item.name) for item in items if item.name.lower() == name.lower() and item.is_dir())
     if len(found) > 1:
         raise SourceError(f"{here} holds {few(found)}, which differ only in their case: merge or remove one of them.")
     return (f"{parent}/{found[0]}" if parent else found[0]) if found else None
@@ -146,14 +184,27 @@ class Walk:
     loops: list[str] = field(default_factory=list)
 
 
-def walk(root: Path) -> Walk:
-    """Everything under ``root`` in a fixed order; folders are listed before what lies in them, the root itself not."""
+def walk(root: Place) -> Walk:
+    """Everything under ``root`` in a fixed order; folders are listed before what lies in them, the root itself not.
+
+    Stores know no folders, so of an address those are listed that have a file in them.
+    """
+    if isinstance(root, RemotePath):
+        return _walk_remote(root)
     tree = Walk()
     for folder, entries in _descend(root, "", frozenset(), tree):
         if folder:
             tree.folders.append(folder)
         tree.files += [entry for entry in entries if entry.kind != "folder"]
     return tree
+
+
+def _walk_remote(root: RemotePath) -> Walk:
+    with _readable(root):
+        found = {name: item for name, item in root.below() if item.name not in JUNK}
+    files = [_remote_entry(spell(name), item) for name, item in found.items()]
+    folders = {name[:place] for name in map(spell, found) for place, char in enumerate(name) if char == "/"}
+    return Walk(sorted(files, key=lambda entry: entry.path.split("/")), sorted(folders, key=lambda at: at.split("/")))
 
 
 def _descend(root: Path, folder: str, above: frozenset, tree: Walk) -> Iterator[tuple[str, list[Entry]]]:

@@ -6,10 +6,10 @@ translation. ``name``, ``path`` and ``mask_path`` are spelled (see ``tree.spell`
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import pyarrow as pa
 
+from curation.sources.remote import Place, place_of
 from curation.sources.tree import unspell
 from shards.schema import VIDEOS
 from shards.schema import video_id as make_video_id
@@ -51,13 +51,13 @@ class Video:
         if (self.label == 0) != (self.category == "real"):
             raise ValueError(f"{self.video_id}: label {self.label} does not go with category {self.category!r}")
 
-    def file(self, root: str | Path) -> Path:
+    def file(self, root: str | Place) -> Place:
         """The file (``kind`` frames: the folder) under the source's root, with its true bytes."""
-        return Path(root) / unspell(self.path)
+        return place_of(root) / unspell(self.path)
 
-    def mask_file(self, root: str | Path) -> Path | None:
+    def mask_file(self, root: str | Place) -> Place | None:
         """The mask's file, or folder of mask images, or None."""
-        return None if self.mask_path is None else Path(root) / unspell(self.mask_path)
+        return None if self.mask_path is None else place_of(root) / unspell(self.mask_path)
 
 
 def identify(dataset: str, method: str, quality: str, name: str) -> str:
