@@ -35,7 +35,9 @@ class ClipInfo:
     height: int
     fps: float | None
     frame_count: int
-    rotation: int  # degrees clockwise by which frames were turned to stand upright: 0, 90, 180, 270
+    rotation: (
+        int | None
+    )  # degrees clockwise by which frames were turned to stand upright (0, 90, 180, 270); None: untold
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,7 +49,7 @@ class DecordClip:
         first = self._read(0)
         height, width = first.shape[:2]
         decoder = f"decord {decord.__version__}"
-        self.info = ClipInfo(decoder, header.codec, width, height, header.fps, self._count, header.rotation)
+        self.info = ClipInfo(decoder, header.codec, width, height, header.fps, self._count, None)
 
     def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
         for index in indices:

@@ -23,7 +23,7 @@ Beat = Callable[[], None]
 
 _SEEK_GAIN = 256  # frames that seeking must spare before it is done
 _MAX_REORDER = 64  # places by which decoding and presentation order may differ; codecs hold back 16 frames at most
-_CHECKED = 8  # frames decoded to see whether packets and frames are one to one
+_CHECKED = 5  # frames that tell whether packets and frames are one to one
 _BEAT_PACKETS = 16
 _SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # containers with an index of keyframes that can be relied on
 _MISSING = "the decoder gives no such frame: its data, or data it is built on, is damaged or missing"
@@ -46,7 +46,6 @@ class Header:
     fps: float | None
     packets: int
     times: np.ndarray | None
-    rotation: int  # degrees clockwise that turn a stored frame upright: 0, 90, 180, 270
     stamps: np.ndarray | None = None
     needs: np.ndarray | None = None
     keys: np.ndarray | None = None
@@ -66,10 +65,9 @@ class Header:
 
 
 def probe(path: Path, beat: Beat = lambda: None) -> Header:
-    """Reads a file's header, walks its packets without decoding them, and decodes the first frame.
+    """Reads a file's header and walks its packets without decoding them.
 
-    Headers lie about the number of frames (one too many, hugely negative, none); packets do not. Rotation is side data
-    of decoded frames. Raises DecodeError.
+    Headers lie about the number of frames (one too many, hugely negative, none); packets do not. Raises DecodeError.
     """
     try:
         size = path.stat().st_size
@@ -112,8 +110,7 @@ def probe(path: Path, beat: Beat = lambda: None) -> Header:
         times = np.sort(order) * float(base) if len(order) == packets else None
         name, width, height = context.name, context.width, context.height
         reorders, kind = context.has_b_frames, container.format.name
-    rotation = _first_rotation(path, packets, beat)
-    facts = (kind, name, width, height, float(rate) if rate else None, packets, times, rotation)
+    facts = (kind, name, width, height, float(rate) if rate else None, packets, times)
     if times is None or not _plausible(order, reorders):
         return Header(*facts)
     sorted_ = np.sort(order)
@@ -141,20 +138,21 @@ class PyAVClip:
         self._header = header
         self._integrity = integrity
         self._beat = beat
-        turned = header.rotation in (90, 270)
-        width, height = (header.height, header.width) if turned else (header.width, header.height)
-        decoder = f"pyav {av.__version__}"
-        self.info = ClipInfo(decoder, header.codec, width, height, header.fps, header.packets, header.rotation)
         self.lost: dict[int, str] = {}
         self._wanted: frozenset[int] | None = None  # the frames to decode, with those they are built on; None: all
         self._indexed = header.stamps is not None  # else frames are counted
-        self._indexed = self._indexed and self._one_to_one()
+        self._damage: dict[int, str] = {}
+        self._first, self._going = self._begin()
+        # side data of decoded frames tells how they stand: FFmpeg's display matrix, in degrees counter-clockwise
+        rotation = -round(self._first[0][1].rotation / 90) * 90 % 360
+        width, height = (header.width, header.height)[:: -1 if rotation in (90, 270) else 1]
+        decoder = f"pyav {av.__version__}"
+        self.info = ClipInfo(decoder, header.codec, width, height, header.fps, header.packets, rotation)
 
     def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
         # H.264 marks frames that no other is built on (nal_ref_idc 0); leaving those out spares a fifth of the time
         self._wanted = frozenset(indices) if self._indexed and self._header.codec == "h264" else None
-        damage: dict[int, str] = {}
-        decoded = self._judged(0, damage)
+        damage, decoded = self._damage, self._judged(self._from_start(), self._damage)
         index, frame, corrupt = -1, None, False  # the last one decoded
         for target in indices:
             if target >= self._header.packets:
@@ -162,7 +160,7 @@ class PyAVClip:
             if start := self._jump(target, index):
                 decoded.close()
                 damage.clear()
-                decoded = self._judged(start, damage)
+                decoded = self._judged(self._decoded(start, damage), damage)
             while index < target:
                 try:
                     index, frame, corrupt = next(decoded, (self._header.packets, None, False))
@@ -178,7 +176,42 @@ class PyAVClip:
         return self._header.times_of(indices)
 
     def close(self) -> None:
-        """Nothing is held open between calls."""
+        self._first = []
+        self._going.close()
+
+    def _begin(self) -> tuple[list[tuple[int, av.VideoFrame]], Iterator[tuple[int, av.VideoFrame]]]:
+        """The first frames, which tell how frames stand and are counted, and what goes on behind them."""
+        going, first = self._decoded(0, self._damage), []
+        try:
+            for found in going:
+                first.append(found)
+                if len(first) == _CHECKED:
+                    break
+        except DecodeError as error:
+            if not first:
+                raise DecodeError(f"no frame can be decoded: {error}") from error
+            going = _failing(error)  # behind these frames: whoever wants one there will meet it
+        if not first:
+            said = next(iter(self._damage.values()), f"although the container holds {self._header.packets} packets")
+            raise DecodeError(f"no frame can be decoded: {said}")
+        # packets and frames are one to one, or else their times do not tell frames apart: a packet may hold a field
+        steps = np.diff([index for index, _ in first])
+        if self._indexed and np.count_nonzero(steps == 1) * 2 < len(steps):
+            going.close()
+            self._indexed = False
+            self._damage.clear()
+            return self._begin()
+        return first, going
+
+    def _from_start(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """All frames, from the first; what was decoded when the clip was opened is not decoded again."""
+        first, self._first = self._first, []
+        if not first:
+            self._damage.clear()
+            yield from self._decoded(0, self._damage)
+            return
+        yield from first
+        yield from self._going
 
     def _jump(self, target: int, here: int) -> int:
         """The keyframe to decode from towards ``target`` after frame ``here``; 0 where going on is as good."""
@@ -188,15 +221,17 @@ class PyAVClip:
         place = int(np.searchsorted(keys, target, side="right")) - 2
         return int(keys[place]) if place > 0 and keys[place] - max(here, 0) >= _SEEK_GAIN else 0
 
-    def _judged(self, start: int, damage: dict[int, str]) -> Iterator[tuple[int, av.VideoFrame, bool]]:
+    def _judged(
+        self, frames: Iterator[tuple[int, av.VideoFrame]], damage: dict[int, str]
+    ) -> Iterator[tuple[int, av.VideoFrame, bool]]:
         """Frames with their indices and whether they are damaged. ``damage`` tells what is known near by."""
         if not self._integrity:
-            for index, frame in self._decoded(start, damage):
+            for index, frame in frames:
                 yield index, frame, frame.is_corrupt
             return
         waiting: deque[tuple[int, int, av.VideoFrame, bool]] = deque()  # frames that a later one may prove damaged
         earlier = key = 0
-        for index, frame in self._decoded(start, damage):
+        for index, frame in frames:
             if frame.is_corrupt:
                 damage[index] = "damaged"
             if frame.key_frame:
@@ -269,18 +304,10 @@ class PyAVClip:
         place = int(np.searchsorted(stamps, stamp))
         return place if place < len(stamps) and stamps[place] == stamp else None
 
-    def _one_to_one(self) -> bool:
-        """Whether the first frames have the times of successive packets: not so where a packet holds one field."""
-        first = []
-        try:
-            for index, _ in self._decoded(0, {}):
-                first.append(index)
-                if len(first) == _CHECKED:
-                    break
-        except DecodeError:
-            pass  # whoever reads the frames will meet it
-        steps = np.diff(first)
-        return bool(first) and np.count_nonzero(steps == 1) * 2 >= len(steps)
+
+def _failing(error: DecodeError) -> Iterator[tuple[int, av.VideoFrame]]:
+    raise error
+    yield
 
 
 def _verdict(held: tuple[int, int, av.VideoFrame, bool], damage: dict[int, str]) -> tuple[int, av.VideoFrame, bool]:
@@ -319,24 +346,6 @@ def _starts_afresh(packet: av.Packet, context: av.VideoCodecContext) -> bool:
 def _shown(packet: av.Packet, codec: str) -> bool:
     """Whether a packet is presented: not outside of an edit list, nor where VP8 hides a reference (RFC 6386, 9.1)."""
     return not packet.is_discard and (codec != "vp8" or bool(memoryview(packet)[0] >> 4 & 1))
-
-
-def _first_rotation(path: Path, packets: int, beat: Beat) -> int:
-    said = None
-    with _open(path) as container:
-        try:
-            for packet in container.demux(_stream(container)):
-                beat()
-                try:
-                    for frame in packet.decode():
-                        return -round(frame.rotation / 90) * 90 % 360
-                except av.InvalidDataError as error:
-                    said = said or _said(error)
-        except (av.FFmpegError, ValueError) as error:
-            said = said or _said(error)
-    if said:
-        raise DecodeError(f"no frame can be decoded: {said}")
-    raise DecodeError(f"no frame can be decoded although the container holds {packets} packets")
 
 
 def _stream(container):
