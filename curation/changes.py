@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.files import content_hash, fingerprint, is_there
+from curation.sources.remote import Place, RemotePath, place_of
 from curation.sources.tree import unspell
 from queries.catalog import connect_read
 from shards import durable
@@ -64,12 +65,15 @@ def look(catalog: Path, recipe_hash: str, roots: dict[str, str]) -> Look:
     """Compares every video that the recipe was tried on with its file. Reads only; hashes what a stat cannot tell."""
     with connect_read(catalog) as db:
         rows = db.sql(_TRIED, params={"recipe": recipe_hash}).to_arrow_table().to_pylist()
-    there = {source: root for source, root in roots.items() if is_there(Path(root))}
+    looked = {row["source"] for row in rows} & roots.keys()
+    there = {source: root for source in looked if is_there(root := place_of(roots[source]))}
     found = Look(absent=sorted({row["source"] for row in rows} - there.keys()))
     with ThreadPoolExecutor(_THREADS) as threads:
         rows = [row for row in rows if row["source"] in there]
+        places = [there[row["source"]] / unspell(row["path"]) for row in rows]
+        stores = _listed(threads, [place for place in places if isinstance(place, RemotePath)])
         for row, told in zip(
-            rows, threads.map(lambda row: _compare(row, Path(there[row["source"]])), rows), strict=True
+            rows, threads.map(lambda row, place: _compare(row, stores.get(place, place)), rows, places), strict=True
         ):
             if told is None:
                 found.gone.append(row["video_id"])
@@ -80,9 +84,21 @@ def look(catalog: Path, recipe_hash: str, roots: dict[str, str]) -> Look:
     return found
 
 
-def _compare(row: dict[str, Any], root: Path) -> bool | dict[str, Any] | None:
+def _listed(threads: ThreadPoolExecutor, places: list[RemotePath]) -> dict[RemotePath, RemotePath]:
+    """Places of stores with what one listing per folder tells of them: it answers for a thousand files at once."""
+    folders = {place.parent for place in places}
+    return {item: item for items in threads.map(_list, folders) for item in items}
+
+
+def _list(folder: RemotePath) -> list[RemotePath]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []  # whoever asks for one of its files will hear why
+
+
+def _compare(row: dict[str, Any], path: Place) -> bool | dict[str, Any] | None:
     """Whether the bytes are new; None: the file is gone; a row of SEEN: known bytes under another size or time."""
-    path = root / unspell(row["path"])
     try:
         size, mtime = fingerprint(path, row["kind"])
     except OSError:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from curation.changes import fingerprint
 from curation.run import holder_of, holding
+from curation.sources.remote import place_of
 from curation.sources.tree import unspell
 from queries.catalog import connect_read
 from queries.errors import CatalogBusy, CatalogError
@@ -262,8 +263,8 @@ class _Mender:
 
 def _is_there(row: dict[str, Any], size: int | None) -> bool:
     """Whether a video lies where it was scanned, ``size`` bytes long as when it was curated, and its mask too."""
-    root = Path(row["root"])
     try:
+        root = place_of(unspell(row["root"]))
         now, _ = fingerprint(root / unspell(row["path"]), row["kind"])
     except OSError:
         return False

@@ -23,8 +23,11 @@ import pyarrow as pa
 
 from curation.changes import look, write_seen
 from curation.engines import Engine, Limits, Outcome, Work, open_engine
+from curation.fetch import NotFetched, at_hand
 from curation.plan import Packer, Plan, Video, clear_strays, left_plans, make_plan
 from curation.recipe import PIXELS_VERSION, Recipe, RecipeError, canonical, to_record
+from curation.scratch import ScratchError
+from curation.sources.tree import unspell
 from curation.video import SourceGone, Task, curate_video, fail
 from queries.catalog import connect_read
 from queries.errors import CatalogBusy
@@ -230,8 +233,11 @@ def start_worker(recipe: Recipe, device: str | None) -> Work:
 
     def work(task: Task, beat: Callable[[], None]) -> tuple[str, Any]:
         try:
-            return "attempt", curate_video(task, recipe, backend, beat)
-        except SourceGone as error:
+            with at_hand(task, recipe.masks or recipe.faces == "one", beat) as here:
+                return "attempt", curate_video(here, recipe, backend, beat)
+        except NotFetched as error:
+            return "attempt", fail(task, recipe, str(error))
+        except (SourceGone, ScratchError) as error:
             return "stop", str(error)
         except OSError as error:
             where = Path(task.part).parents[2]
@@ -285,7 +291,8 @@ def _count(report: Report, progress: Progress, task: Task, attempt: dict[str, An
 
 def _roots(catalog: Path) -> dict[str, str]:
     with connect_read(catalog) as db:
-        return dict(db.execute("SELECT source, root FROM sources").fetchall())
+        rows = db.execute("SELECT source, root FROM sources").fetchall()
+    return {source: unspell(root) for source, root in rows}
 
 
 def _root_of(video: Video, roots: dict[str, str]) -> str:

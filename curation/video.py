@@ -31,6 +31,7 @@ from curation.frames import Clip, DecodeError, Frame, open_clip
 from curation.frames.image_clip import IMAGE_SUFFIXES, ImageClip
 from curation.frames.sampling import Sampling
 from curation.recipe import Recipe
+from curation.sources.remote import place_of
 from curation.sources.tree import unspell
 from shards.part import PartWriter
 from shards.schema import sample_id, sample_key
@@ -51,7 +52,8 @@ class SourceGone(RuntimeError):
 class Task:
     """A video to curate: its catalog row, the root of its source and where its part goes.
 
-    ``decoder`` insists on one; ``tries`` counts from 1.
+    ``decoder`` insists on one; ``tries`` counts from 1. ``fetched``: ``root`` is a folder with copies for now, and the
+    video's size and time are those of the original.
     """
 
     video: dict[str, Any]
@@ -59,6 +61,7 @@ class Task:
     part: str
     decoder: str | None = None
     tries: int = 1
+    fetched: bool = False
 
 
 @dataclass
@@ -98,7 +101,7 @@ def curate_video(task: Task, recipe: Recipe, backend: FaceBackend | None, beat: 
         task = _as_found(task)
         attempt["content"] = content_hash(path, kind, beat)
     except OSError as error:
-        _require_root(task)
+        require_root(task)
         return fail(task, recipe, f"cannot be read: {error.strerror or error}")
     with PartWriter(Path(task.part), task.video) as part, _scratch() as scratch:
         try:
@@ -106,7 +109,7 @@ def curate_video(task: Task, recipe: Recipe, backend: FaceBackend | None, beat: 
             attempt |= _facts(clip)
             visit = _visit(clip, task, recipe, backend, scratch, beat)
         except DecodeError as error:
-            _require_root(task)
+            require_root(task)
             attempt |= {"status": "failed", "reason": str(error)}
         else:
             faces = _write_samples(part, visit, task, recipe, attempt, scratch, beat)
@@ -462,12 +465,15 @@ def versions(aligner: str) -> str:
 
 def _as_found(task: Task) -> Task:
     """With the file's size and time as they are, which may be others than when it was scanned. Raises OSError."""
-    size, mtime = fingerprint(Path(task.root, unspell(task.video["path"])), task.video["kind"])
+    if task.fetched:
+        return task
+    size, mtime = fingerprint(place_of(task.root) / unspell(task.video["path"]), task.video["kind"])
     return dataclasses.replace(task, video=task.video | {"bytes": size, "mtime_ns": mtime})
 
 
-def _require_root(task: Task) -> None:
-    if not is_there(Path(task.root)):
+def require_root(task: Task) -> None:
+    """Raises SourceGone where the root of a task cannot be listed, or is empty."""
+    if not is_there(place_of(task.root)):
         raise SourceGone(
             f"the source {task.video['source']!r} is not at {task.root} any more. Mount or restore it and run the same "
             "command again: everything finished is kept"

@@ -50,6 +50,11 @@ class RemotePath:
         return str(self).rstrip("/").rpartition("/")[2]
 
     @property
+    def parent(self) -> "RemotePath":
+        """The folder it lies in; the root is its own."""
+        return RemotePath(self._address, self._fs, self._path, self._parts[:-1])
+
+    @property
     def suffix(self) -> str:
         return PurePosixPath(self.name).suffix
 
