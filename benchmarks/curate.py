@@ -132,6 +132,7 @@ class Ours:
         self._folder, self._part = folder, part
         self._recipe = recipe()
         self._backend = backend_of(self._recipe)
+        self._backend.load()
         self._rows = {row["path"]: row for row in video_rows(clips, folder / "scan")}
         self._clips, self._parts = clips, []
         self._video, self._decoder = video, decoder
@@ -576,7 +577,7 @@ def main() -> int:
     parser.add_argument("--cores", action="store_true", help="throughput with 1 and 2 workers")
     parser.add_argument("--scale", nargs="*", type=int, metavar="VIDEOS", help="cost over so many videos: 6 60 600")
     parser.add_argument("--length", action="store_true", help="memory of a worker over clips 1, 10, 100 times as long")
-    parser.add_argument("--decoder", choices=("decord", "pyav"), help="insist on one; usually the clip decides")
+    parser.add_argument("--decoder", choices=("decord", "pyav"), help="PyAV if not given")
     args = parser.parse_args()
     if not args.clips.is_dir():
         print(f"no folder {args.clips}: give one with videos by --clips (make bench-curate CLIPS=...)", file=sys.stderr)

@@ -62,6 +62,10 @@ class FaceBackend(Protocol):
         """File name -> SHA-256 (64 hex digits) of every model file that decides what is found."""
         ...
 
+    def load(self) -> None:
+        """Reads what the first ``find`` needs, if that was not done yet: it takes time, and belongs to no video."""
+        ...
+
     def find(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
         """Faces per frame, largest first. frames: uint8 RGB [H, W, 3], of one video, in increasing time order."""
         ...

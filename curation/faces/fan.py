@@ -79,6 +79,9 @@ class FanBackend:
     def weights(self) -> dict[str, str]:
         return dict(self._hashes)
 
+    def load(self) -> None:
+        """Nothing: weights must be checked before any work, so they are loaded when the backend is opened."""
+
     def reset(self, thorough: bool = False) -> None:
         """Nothing to forget: every frame is searched in full, whatever is asked for."""
 

@@ -38,10 +38,11 @@ UNSEEN = -0.5  # for a look that does not see it
 FOLLOWED = -0.4  # a face where one was a moment ago; below 0 it must be close to there
 CLOSE = 0.5  # in faces
 
-# A followed face: its side in the patch (pixels), and the patch's side in faces. Each try meets the detector's cells of
-# 8 pixels and scales of 6/5 in another phase, and the second looks further away.
-TRIES = ((80, 1.6), (88, 3.0), (96, 2.2))
-SECOND_LOOK = (78, 95)  # the same for a face that is new and weak
+# A followed face: its side in the patch (pixels), and the patch's side in faces. The first patch is so small that the
+# detector's pyramid has two levels only; each try meets its cells of 8 pixels and its scales of 6/5 in another phase.
+TRIES = ((80, 1.2), (80, 1.6), (88, 3.0), (96, 2.2))
+SECOND_LOOK = (78, 95)  # the same for a face that is new and weak,
+AROUND = 1.6  # in a patch of so many faces
 PATIENCE = 2  # frames a face may be missing and still be looked for at its last place
 SAME = 0.4  # intersection over union from which two boxes are one face
 LANDMARK_FACE = 240  # side of the face in the patch its landmarks are read from
@@ -50,7 +51,8 @@ COARSE = (3.3, 7.0)  # the first searches look for faces of the frame's short si
 GAP = 5.0  # those of frames without a face, in a video that had none yet, by this
 FINEST = 40  # the finest looks for faces of so many pixels, or of this part of the short side if that is more:
 FINEST_PART, THOROUGH_PART = 1 / 15, 1 / 27
-EVERY = 16  # frames between two full searches while a face is followed
+STEP = 8  # frames that are followed together, both ways; one of them is searched
+EVERY = 16  # frames between two full searches while a face is followed, or where there was none for as long
 
 
 @dataclass(eq=False)
@@ -81,7 +83,7 @@ class HogBackend:
     """dlib's detector and predictor with the state of one video. Make one with ``open_hog``."""
 
     name = "dlib"
-    batch = 8
+    batch = STEP
 
     def __init__(self, predictor: Path, scheme: str):
         self.scheme = scheme
@@ -99,6 +101,9 @@ class HogBackend:
     @cached_property
     def _hash(self) -> str:
         return hashlib.sha256(self._file.read_bytes()).hexdigest()
+
+    def load(self) -> None:
+        _ = self._predictor
 
     def reset(self, thorough: bool = False) -> None:
         """Forgets the video before; see ``FaceBackend.reset``.
@@ -128,7 +133,7 @@ class HogBackend:
                 self.reset(self._thorough)
                 self._shape = shape
             grays: list[np.ndarray] = []
-            for frame in frames[len(faces) :]:
+            for frame in frames[len(faces) : len(faces) + STEP]:
                 if frame.shape[:2] != shape:
                     break
                 grays.append(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
@@ -141,11 +146,11 @@ class HogBackend:
         return faces
 
     def _batch(self, grays: list[np.ndarray]) -> list[list[_Seen]]:
-        """The faces of some frames: follow the known, search one frame in full, then frames in the middle of gaps."""
+        """The faces of up to STEP frames: follows the known, searches one frame in full, then the middles of gaps."""
         found: list[list[_Seen]] = [[] for _ in grays]
         last = self._sweep(grays, found, range(len(grays)), self._known)
         self._unsearched += len(grays)
-        self._credit = min(self._credit + len(grays) / 4, 2.0)
+        self._credit = min(self._credit + (0 if self._hopeless else len(grays) / 4), 2.0)
         tried: set[int] = set()
         due = self._due(found)
         while due or (gaps(found, tried) and self._credit >= 1):
@@ -174,11 +179,17 @@ class HogBackend:
     def _due(self, found: list[list[_Seen]]) -> list[int]:
         """The frames of a batch to search in full."""
         empty = gaps(found, set())
-        if self._unsearched <= (self.batch if self._thorough or empty else EVERY):
+        often = self._thorough or (empty and not self._hopeless)
+        if self._unsearched <= (STEP if often else EVERY):
             return []
         if self._thorough:
             return sorted({len(found) // 4, 3 * len(found) // 4})
         return [middle(empty or [(0, len(found))])]
+
+    @property
+    def _hopeless(self) -> bool:
+        """Whether the last two steps at least had no face: misses are dearer than hits."""
+        return not self._thorough and self._faceless > EVERY - STEP
 
     def _sweep(
         self, grays: list[np.ndarray], found: list[list[_Seen]], order: Iterable[int], known: list[_Seen]
@@ -255,7 +266,7 @@ class HogBackend:
         """The mean score of a weak face at two other scales, as it is and mirrored: a chance hit is none in most."""
         looks = []
         for face in SECOND_LOOK:
-            patch = cut(gray, one.centre, TRIES[0][1] * one.side, face / one.side)
+            patch = cut(gray, one.centre, AROUND * one.side, face / one.side)
             if patch is None:
                 return UNSEEN
             mirrored = [

@@ -154,7 +154,7 @@ def pose(landmarks: np.ndarray, scheme: str) -> tuple[float, float, float]:
         step = np.linalg.solve(square, rows.T @ (seen - scale * turned[:, :2]).T.ravel())
         rotation = cv2.Rodrigues(step[:3])[0] @ rotation
         scale += float(step[3])
-        if np.abs(step[:3]).max() < 1e-6:
+        if np.abs(step[:3]).max() < 1e-4:  # six thousandths of a degree, and steps shrink quadratically
             break
     yaw = np.arcsin(np.clip(rotation[2, 0], -1.0, 1.0))
     pitch = -np.arctan2(rotation[2, 1], rotation[2, 2])
