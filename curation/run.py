@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -22,11 +22,11 @@ import duckdb
 import pyarrow as pa
 
 from curation.changes import look, write_seen
-from curation.engines import Engine, Limits, Outcome, Work, open_engine
+from curation.engines import APART, Carried, Engine, Limits, Outcome, Work, open_engine
 from curation.fetch import NotFetched, at_hand
 from curation.plan import Packer, Plan, Video, clear_strays, left_plans, make_plan
 from curation.recipe import PIXELS_VERSION, Recipe, RecipeError, canonical, to_record
-from curation.scratch import ScratchError
+from curation.scratch import ScratchError, scratch_folder
 from curation.sources.tree import unspell
 from curation.video import SourceGone, Task, curate_video, fail
 from queries.catalog import connect_read
@@ -104,7 +104,7 @@ def curate(
     store = Path(os.path.abspath(store))
     gpu = recipe.aligner == "face_alignment" and device != "cpu"
     limits = Limits(stall_s, int(memory_gb * 1e9) if memory_gb else None, gpu)
-    crew = _Crew(open_engine(engine), partial(start_worker, recipe, device), workers, limits)
+    crew = _Crew(open_engine(engine), partial(start_worker, recipe, device, engine in APART), workers, limits)
     report = Report(recipe)
     try:
         with holding(store):
@@ -222,28 +222,49 @@ class _Run:
             return db.sql(query, params=params).to_arrow_table()
 
 
-def start_worker(recipe: Recipe, device: str | None) -> Work:
-    """Runs in the worker: loads the models once and returns what does one video."""
+def start_worker(recipe: Recipe, device: str | None, apart: bool = False) -> Work:
+    """Runs in the worker: loads the models once and returns what does one video.
+
+    A worker that is ``apart`` has no disk in common with the store: it leaves its part in a scratch folder.
+    """
     import cv2
 
     from curation.faces.backend import backend_of
 
     cv2.setNumThreads(1)
     backend = backend_of(recipe, device)
+    backend.load()
 
-    def work(task: Task, beat: Callable[[], None]) -> tuple[str, Any]:
+    def curated(task: Task, beat: Callable[[], None]) -> tuple[str, Any]:
         try:
             with at_hand(task, recipe.masks or recipe.faces == "one", beat) as here:
                 return "attempt", curate_video(here, recipe, backend, beat)
         except NotFetched as error:
             return "attempt", fail(task, recipe, str(error))
+
+    def work(task: Task, beat: Callable[[], None]) -> tuple[str, Any]:
+        try:
+            return curated(task, beat)
         except (SourceGone, ScratchError) as error:
             return "stop", str(error)
         except OSError as error:
             where = Path(task.part).parents[2]
             return "stop", f"cannot go on in {where}: {error}. Everything finished is kept; mend that and run it again"
 
-    return work
+    left = ExitStack()
+
+    def work_apart(task: Task, beat: Callable[[], None]) -> tuple[str, Any] | Carried:
+        left.close()  # the part before this one was taken
+        try:
+            part = left.enter_context(scratch_folder()) / "video.part"
+            result = curated(dataclasses.replace(task, part=str(part)), beat)
+        except (SourceGone, ScratchError) as error:
+            return "stop", str(error)
+        except OSError as error:
+            return "stop", str(ScratchError.of(error))
+        return Carried(result, str(part), task.part)
+
+    return work_apart if apart else work
 
 
 def second_try(outcome: Outcome) -> Task | None:

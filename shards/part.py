@@ -32,7 +32,8 @@ PART_SAMPLES = pa.schema([field for field in schema.SAMPLE_FIELDS if field.name 
 class PartWriter:
     """Writes one part. Use as a context manager: leaving it without ``finish`` removes what was written.
 
-    ``video_row`` holds every field of VIDEO_FIELDS, None where unknown. Memory: one sample's bytes and the rows.
+    ``video_row`` holds every field of VIDEO_FIELDS, None where unknown. The folder must be there: one made here could
+    be on another machine than the store. Memory: one sample's bytes and the rows. Raises OSError.
     """
 
     def __init__(self, path: Path | str, video_row: Mapping[str, Any]) -> None:
@@ -44,7 +45,6 @@ class PartWriter:
         self._sum = xxhash.xxh3_64()
         self._size = 0
         self._broken = False  # a write failed half way
-        durable.make_folder(self.path.parent)
         self._tmp = durable.unfinished(self.path)
         self._file = durable.create(self._tmp)
 

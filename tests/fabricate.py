@@ -131,6 +131,7 @@ def write_part(
 ) -> Path:
     """A finished part with ``frames`` samples; without any, a video in which no face was found."""
     content = hashlib.sha256(video["video_id"].encode()).hexdigest()
+    path.parent.mkdir(parents=True, exist_ok=True)
     with PartWriter(path, video) as writer:
         for frame in range(0, frames * 10, 10):
             key = schema.sample_key(video["video_id"], frame, 0)

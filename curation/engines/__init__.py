@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 ENGINES = ("local", "ray")
+APART = frozenset({"ray"})  # engines whose workers may have no disk in common with the driver
 
 Beat = Callable[[], None]
 Work = Callable[[Any, Beat], Any]  # one task and a heartbeat to call whenever something got done
@@ -40,6 +41,19 @@ class Outcome:
     kind: Literal["done", "raised", "crashed", "killed", "stalled", "oversized"]
     result: Any = None
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What work returns whose file lies in a scratch folder of its own machine: an engine of ``APART`` brings it.
+
+    The file is at ``target``, durably, before the outcome is yielded, whose result is ``value``; the scratch folder
+    is gone then.
+    """
+
+    value: Any
+    file: str
+    target: str
 
 
 class Stopped(RuntimeError):

@@ -3,16 +3,20 @@
 Each actor runs the engine ``local`` with one process beside it. Ray gives one and the same error for a segmentation
 fault, an exit and a kill, and asking thousands of actors for heartbeats would be all that a driver gets done; the actor
 sees its process's exit status, heart and memory, so a video ends as on one machine. Given up: 50 MB for each worker.
+Machines need no disk in common: files that come of the work are brought to the driver's, a piece at a time.
 """
 
 import logging
 import os
+import shutil
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -20,7 +24,11 @@ import psutil
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from curation.engines import Limits, Outcome, Stopped, Work, local
+from curation.engines import Carried, Limits, Outcome, Stopped, Work, local
+from shards import durable
+
+_PIECE = 8 << 20  # of a file on its way
+_CARRIERS = 8  # files on their way at once: pieces in memory, and disks that are waited for
 
 
 def run_tasks(
@@ -45,10 +53,15 @@ def run_tasks(
     def ask(actor: Any, method: Any, *task: Any) -> None:
         method.remote(*task).future().add_done_callback(lambda answer: answers.put((actor, task, answer)))
 
+    def bring(actor: Any, outcome: Outcome) -> None:
+        brought = carriers.submit(_bring, actor, outcome)
+        brought.add_done_callback(lambda answer: answers.put((actor, (outcome.task,), answer)))
+
     with _cluster():
         workers, gpus = _room(workers, limits.gpu)
         placed = _Actor.options(num_cpus=1, num_gpus=gpus)
         actors = [placed.remote(start, arguments, limits) for _ in range(workers)]
+        carriers = ThreadPoolExecutor(_CARRIERS)
         try:
             for actor in actors:
                 ask(actor, actor.ready)
@@ -66,8 +79,11 @@ def run_tasks(
                     _require_ready(answer)
                     idle.append(actor)
                     continue
-                busy -= 1
                 outcome = _outcome(task[0], answer)
+                if isinstance(outcome.result, Carried):
+                    bring(actor, outcome)
+                    continue
+                busy -= 1
                 if outcome.kind == "killed":
                     ask(actor, actor.ready)  # answered when Ray has found it a place
                 else:
@@ -80,6 +96,7 @@ def run_tasks(
         finally:
             for actor in actors:
                 ray.kill(actor)
+            carriers.shutdown(cancel_futures=True)
 
 
 @ray.remote(max_restarts=-1)
@@ -100,6 +117,36 @@ class _Actor:
         self._task = task
         return next(self._outcomes)
 
+    def read(self, file: str, start: int) -> bytes:
+        """A piece of a file; with the last one, which is shorter, its folder goes."""
+        with open(file, "rb") as stream:
+            stream.seek(start)
+            piece = stream.read(_PIECE)
+        if len(piece) < _PIECE:
+            shutil.rmtree(Path(file).parent, ignore_errors=True)
+        return piece
+
+
+def _bring(actor: Any, outcome: Outcome) -> Outcome:
+    """The outcome once its file is here. Raises OSError where this machine's disk is at fault."""
+    carried = outcome.result
+    target = Path(carried.target)
+    try:
+        durable.write_file(target, _pieces(actor, carried.file))
+        durable.sync_folder(target.parent)
+    except RayError as error:  # also an actor that was started again elsewhere, where the file is not
+        return _lost(outcome.task, error)
+    return replace(outcome, result=carried.value)
+
+
+def _pieces(actor: Any, file: str) -> Iterator[bytes]:
+    start, whole = 0, False
+    while not whole:
+        piece = ray.get(actor.read.remote(file, start))
+        start += len(piece)
+        whole = len(piece) < _PIECE
+        yield piece
+
 
 def _require_ready(answer: Any) -> None:
     try:
@@ -115,7 +162,11 @@ def _outcome(task: Any, answer: Any) -> Outcome:
     except RayTaskError as error:
         raise (Stopped(str(error.cause)) if isinstance(error.cause, Stopped) else error) from None
     except RayError as error:
-        return Outcome(task, "killed", None, f"its machine, or Ray's process there, was lost ({type(error).__name__})")
+        return _lost(task, error)
+
+
+def _lost(task: Any, error: RayError) -> Outcome:
+    return Outcome(task, "killed", None, f"its machine, or Ray's process there, was lost ({type(error).__name__})")
 
 
 def _room(workers: int | None, gpu: bool) -> tuple[int, float]:

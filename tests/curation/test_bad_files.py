@@ -173,7 +173,7 @@ def test_bad_files_cost_a_row_each_and_their_neighbours_nothing(good, tmp_path):
     assert rows["100000 frames.mp4"]["frame_count"] == 100_000
 
 
-def start_with_bad_decoders(recipe: Recipe, device: str | None):
+def start_with_bad_decoders(recipe: Recipe, device: str | None, apart: bool):
     """A worker whose PyAV hangs or crashes on some files, and decord crashes on some of those."""
     import ctypes
 
@@ -194,7 +194,7 @@ def start_with_bad_decoders(recipe: Recipe, device: str | None):
 
     bad(pyav_clip.PyAVClip, ("hangs",))
     bad(decord_clip.DecordClip, ())
-    return start_worker(recipe, device)
+    return start_worker(recipe, device, apart)
 
 
 def test_a_decoder_that_hangs_or_crashes_costs_a_second_try_and_one_video(good, tmp_path, monkeypatch):

@@ -1,19 +1,24 @@
 """Curation on a real cluster of several nodes on this machine: they are lost and others join, the end is the same."""
 
+import hashlib
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+import ray
 
-from curation.engines import Limits, Outcome, Stopped
-from curation.engines.on_ray import _room, run_tasks
-from curation.run import curate, second_try
+from curation.engines import Carried, Limits, Outcome, Stopped, on_ray
+from curation.engines.on_ray import _PIECE, _room, run_tasks
+from curation.run import curate, second_try, start_worker
 from tests.curation.clusters import cluster_of
 from tests.curation.test_run import COUNTS, RECIPE, ask, scan, tars, videos  # noqa: F401 (a fixture)
 from tests.soak import scale
@@ -46,12 +51,12 @@ def node_of(cluster, process: int):
     return next(node for node in cluster.worker_nodes if node.all_processes["raylet"][0].process.pid in above)
 
 
-def node_at_work(cluster, folder: Path):
-    """A node on which a process has a file in the folder open; None where no worker is in the middle of a video."""
+def node_at_work(cluster):
+    """A node on which a process has a part open; None where no worker is in the middle of a video."""
     for node in cluster.worker_nodes:
         for process in psutil.Process(node.all_processes["raylet"][0].process.pid).children(recursive=True):
             with suppress(psutil.Error):
-                if any(file.path.startswith(str(folder)) for file in process.open_files()):
+                if any("deepshard-scratch-" in file.path and ".part" in file.path for file in process.open_files()):
                     return node
     return None
 
@@ -89,7 +94,7 @@ def test_a_curation_that_loses_a_node_ends_as_on_one_machine(cluster, videos, tm
     kinds = []
 
     def lose_one(progress):
-        if "killed" not in kinds and (node := node_at_work(cluster, other_store / "parts")):
+        if "killed" not in kinds and (node := node_at_work(cluster)):
             lose(cluster, node)
             cluster.add_node(num_cpus=1)
 
@@ -98,6 +103,7 @@ def test_a_curation_that_loses_a_node_ends_as_on_one_machine(cluster, videos, tm
         return second_try(outcome)
 
     monkeypatch.setattr("curation.run.second_try", retry)
+    monkeypatch.setattr("curation.run.start_worker", partial(start_far_from, str(other_store)))
 
     report = curate(other_catalog, other_store, RECIPE, engine="ray", workers=2, on_progress=lose_one)
     assert "killed" in kinds
@@ -105,6 +111,69 @@ def test_a_curation_that_loses_a_node_ends_as_on_one_machine(cluster, videos, tm
     assert tars(other_store) == tars(store) != {}
     assert ask(other_catalog, ATTEMPTS) == ask(catalog, ATTEMPTS)
     assert list((other_store / "parts").glob("*/*")) == []
+
+
+def start_far_from(folder: str, recipe, device, apart):
+    """A worker that fails whatever it does in a folder: the store is the driver's alone."""
+
+    def refuse(event: str, args: tuple) -> None:
+        if any(isinstance(arg, str | bytes | os.PathLike) and os.fsdecode(arg).startswith(folder) for arg in args):
+            raise RuntimeError(f"a worker touches the store: {event} {args}")
+
+    sys.addaudithook(refuse)
+    return start_worker(recipe, device, apart)
+
+
+def start_writing(scratch: str):
+    def work(task, beat):
+        target, size = task
+        folder = Path(tempfile.mkdtemp(dir=scratch))
+        (folder / "file").write_bytes(os.urandom(size))
+        digest = hashlib.sha256((folder / "file").read_bytes()).hexdigest()
+        return Carried(digest, str(folder / "file"), target)
+
+    return work
+
+
+def test_files_are_brought_whole_in_pieces_and_leave_nothing(cluster, tmp_path):
+    here, scratch = tmp_path / "here", tmp_path / "scratch"
+    here.mkdir()
+    scratch.mkdir()
+    tasks = [(str(here / str(size)), size) for size in (0, 1, _PIECE - 1, _PIECE, _PIECE + 1, 2 * _PIECE + 5)]
+    outcomes = list(run_tasks(start_writing, (str(scratch),), tasks, 2, Limits(60)))
+    assert sorted(path.name for path in here.iterdir()) == sorted(str(size) for _, size in tasks)
+    for outcome in outcomes:
+        (target, size), digest = outcome.task, outcome.result
+        assert Path(target).stat().st_size == size
+        assert hashlib.sha256(Path(target).read_bytes()).hexdigest() == digest
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_here_stops_the_run(cluster, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        list(run_tasks(start_writing, (str(tmp_path),), [(str(tmp_path / "nowhere" / "here"), 256)], 1, Limits(60)))
+
+
+def test_a_file_that_went_with_its_machine_is_made_again(cluster, tmp_path, monkeypatch):
+    pieces, lost = on_ray._pieces, []
+
+    def pieces_of_a_lost_machine(actor, file):
+        if not lost:
+            shutil.rmtree(Path(file).parent)
+            ray.kill(actor, no_restart=False)
+        yield from pieces(actor, file)
+
+    def retry(outcome):
+        if outcome.kind == "done":
+            return None
+        lost.append(outcome.kind)
+        return outcome.task
+
+    monkeypatch.setattr(on_ray, "_pieces", pieces_of_a_lost_machine)
+    [outcome] = run_tasks(start_writing, (str(tmp_path),), [(str(tmp_path / "here"), 256)], 1, Limits(60), retry)
+    assert lost == ["killed"]
+    assert hashlib.sha256((tmp_path / "here").read_bytes()).hexdigest() == outcome.result
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
 @pytest.mark.soak

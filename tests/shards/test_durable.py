@@ -51,6 +51,7 @@ def curate(folder: Path) -> None:
         if marker.exists() or path.exists():
             continue
         content = name[-1] * 64
+        durable.make_folder(path.parent)
         with PartWriter(path, video_row(name)) as writer:
             for frame in range(faces):
                 data = f"{name}{frame}".encode()

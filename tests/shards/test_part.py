@@ -16,9 +16,15 @@ CONTENT = hashlib.sha256(b"video").hexdigest()
 MEMBERS = {"png": b"pixels", "json": b"{}", "mask.png": b"mask"}
 
 
+def test_a_part_makes_no_folder_which_might_be_on_another_machine_than_the_store(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        PartWriter(tmp_path / "store" / "000.part", video_row("000"))
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_part_gives_back_its_samples_and_rows(tmp_path):
     video = video_row("000")
-    with PartWriter(tmp_path / "deep" / "000.part", video) as writer:
+    with PartWriter(tmp_path / "000.part", video) as writer:
         for frame, track in ((0, 0), (0, 1), (7, 0), (7, 11)):
             writer.add(sample_row(frame, CONTENT, track), MEMBERS | {"json": b'{"frame": "%d"}' % frame})
         path = writer.finish(attempt_row(4, CONTENT, frames_read=2))
