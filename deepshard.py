@@ -78,6 +78,7 @@ def _curate(args: argparse.Namespace, reason: str | None) -> int:
         memory_gb=args.memory_limit,
         device=args.device,
         retry=reason,
+        mirror=args.mirror,
         on_progress=show,
     )
     show.close()
@@ -544,6 +545,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--device", help="torch device of the aligner, e.g. cuda:0")
         command.add_argument(
             "--stall-limit", type=float, default=120, help="seconds without progress before a video is killed (120)"
+        )
+        command.add_argument(
+            "--mirror", metavar="ADDRESS", help="send finished shards there too, e.g. s3://bucket/faces"
         )
         command.add_argument("--memory-limit", type=float, metavar="GB", help="of a worker (default: its share)")
     command.add_argument("--reason", required=True, help="words of the reason, '' for any (see deepshard status)")

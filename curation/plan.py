@@ -8,7 +8,7 @@ and does what is missing.
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -86,9 +86,13 @@ def clear_strays(store: Path) -> None:
 
 
 class Packer:
-    """Makes shards of plans as their parts come in: which parts are awaited, and which pack they complete."""
+    """Makes shards of plans as their parts come in: which parts are awaited, and which pack they complete.
 
-    def __init__(self, store: Path, plan: Plan):
+    ``packed`` is told the name of every pack made here.
+    """
+
+    def __init__(self, store: Path, plan: Plan, packed: Callable[[str], None] = lambda name: None):
+        self._packed = packed
         self._shards = store / "shards"
         self._awaited: dict[str, set[Path]] = {}
         self._parts: dict[str, list[Path]] = {}
@@ -120,6 +124,7 @@ class Packer:
         parts = self._parts.pop(name)
         remove_parts(parts, pack(parts, self._shards, name))
         del self._awaited[name]
+        self._packed(name)
         return 1
 
 

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -33,6 +33,7 @@ from queries.catalog import connect_read
 from queries.errors import CatalogBusy
 from queries.ingest import ingest_store
 from shards import durable
+from shards.mirror import Mirror
 from shards.part import clear_unfinished
 from shards.schema import VIDEO_FIELDS
 
@@ -83,6 +84,7 @@ def curate(
     memory_gb: float | None = None,
     device: str | None = None,
     retry: str | None = None,
+    mirror: str | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Report:
     """Curates every video of the catalog that the recipe was not tried on yet, or whose bytes have changed since.
@@ -90,7 +92,8 @@ def curate(
     With ``retry`` it is those without faces whose reason contains that text. ``workers`` processes of ``engine`` work
     side by side, one decoder thread each (default: the CPUs of the machine or cluster). A video is given up, after a
     second try with the other decoder, where its worker makes no progress for ``stall_s`` seconds or takes more than
-    ``memory_gb`` (default: the memory of its machine shared out among its workers). Raises CurationError, RecipeError,
+    ``memory_gb`` (default: the memory of its machine shared out among its workers). ``mirror`` is an address to which
+    every finished pack of the store is sent, see ``shards.mirror``. Raises MirrorError, CurationError, RecipeError,
     FacesError (no weights), Stopped (no engine), before any work where that is possible.
     """
     from curation.faces.backend import backend_of
@@ -109,7 +112,8 @@ def curate(
     try:
         with holding(store):
             _write_file(store / "recipes" / f"{recipe.hash[:16]}.json", canonical(to_record(recipe)).encode())
-            _Run(catalog, store, recipe, crew, report, on_progress).all(retry)
+            with Mirror(store, mirror) if mirror else nullcontext() as copies:
+                _Run(catalog, store, recipe, crew, report, on_progress, copies).all(retry)
     except OSError as error:
         raise CurationError(
             f"cannot go on in {store}: {error}. Everything finished is kept; mend that and run the same command again"
@@ -140,12 +144,15 @@ class _Run:
     crew: _Crew
     report: Report
     on_progress: Callable[[Progress], None]
+    mirror: Mirror | None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     ingested: float = 0.0
 
     def all(self, retry: str | None) -> None:
         """Plans that are left, then what is missing, plan by plan."""
         clear_strays(self.store)
+        if self.mirror:
+            self.mirror.send_finished()
         self._ingest()
         roots = _roots(self.catalog)
         changed = self._changed(roots) if retry is None else []
@@ -154,7 +161,8 @@ class _Run:
             clear_unfinished(plan.folder)
         planned = [video["video_id"] for plan in plans for videos in plan.packs.values() for video in videos]
         videos = self._pending(retry, changed, planned)
-        work = [(plan, Packer(self.store, plan)) for plan in plans]
+        packed = self.mirror.send if self.mirror else lambda name: None
+        work = [(plan, Packer(self.store, plan, packed)) for plan in plans]
         progress = Progress(sum(len(packer.open) for _, packer in work) + len(videos))
         self.report.videos = progress.total
         self.report.changed = len(set(changed) & set(videos["video_id"].to_pylist()))
@@ -162,7 +170,7 @@ class _Run:
             self._do(plan, packer, roots, progress)
         for start in range(0, len(videos), PLAN_VIDEOS):
             plan = make_plan(self.store, self.recipe, videos.slice(start, PLAN_VIDEOS).to_pylist())
-            self._do(plan, Packer(self.store, plan), roots, progress)
+            self._do(plan, Packer(self.store, plan, packed), roots, progress)
 
     def _do(self, plan: Plan, packer: Packer, roots: dict[str, str], progress: Progress) -> None:
         """Finishes a plan: every video a part, every pack a shard, every shard in the catalog."""
@@ -176,6 +184,8 @@ class _Run:
             _count(self.report, progress, outcome.task, attempt)
             packed = packer.finished(Path(outcome.task.part))
             self.on_progress(progress)
+            if self.mirror:
+                self.mirror.check()
             if packed and time.monotonic() - self.ingested > INGEST_S:
                 with suppress(CatalogBusy):  # somebody reads for long; the shards are there, the next time will do
                     self._ingest()
