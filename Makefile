@@ -16,8 +16,8 @@ $(SETUP): pyproject.toml
 demo: $(SETUP)  ## make a small synthetic dataset and walk the whole road on it
 	$(BIN)/deepshard demo
 
-test: lint  ## lint, then the whole suite
-	$(BIN)/python -m pytest
+test: lint  ## lint, then the whole suite, a process for each CPU
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 soak: $(SETUP)  ## the tests that have a long form, whole: kills, mutants, flipped bits, nodes that are lost; prints its counts
 	DEEPSHARD_SOAK=1 $(BIN)/python -m pytest -m soak -s -v
