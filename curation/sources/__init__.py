@@ -9,7 +9,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from curation.sources import celebdf, dfd, faceforensics, folder
+from curation.sources import (
+    celebdf,
+    deeperforensics,
+    dfd,
+    dfdc,
+    dfdcp,
+    faceforensics,
+    fakeavceleb,
+    folder,
+    wilddeepfake,
+)
 from curation.sources.error import LayoutError, SourceError, check_known
 from curation.sources.remote import Place, place_of
 from curation.sources.source import CompletenessRow, Source, read_source, write_source
@@ -29,7 +39,20 @@ __all__ = [
     "write_source",
 ]
 
-ADAPTERS: dict[str, ModuleType] = {module.NAME: module for module in (faceforensics, dfd, celebdf, folder)}
+ADAPTERS: dict[str, ModuleType] = {
+    module.NAME: module
+    for module in (
+        faceforensics,
+        dfd,
+        celebdf,
+        dfdc,
+        dfdcp,
+        deeperforensics,
+        wilddeepfake,
+        fakeavceleb,
+        folder,
+    )
+}
 
 _NEIGHBOURS = 200  # folders beside and below a wrong root that are looked into for the error's hint
 
