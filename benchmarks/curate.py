@@ -124,7 +124,7 @@ class Ours:
         import cv2
 
         from curation import video
-        from curation.faces.backend import backend_of
+        from curation.faces.opening import backend_of
         from shards import pack, part
 
         cv2.setNumThreads(1)

@@ -96,7 +96,7 @@ def curate(
     every finished pack of the store is sent, see ``shards.mirror``. Raises MirrorError, CurationError, RecipeError,
     FacesError (no weights), Stopped (no engine), before any work where that is possible.
     """
-    from curation.faces.backend import backend_of
+    from curation.faces.opening import backend_of
 
     if recipe.pixels_version != PIXELS_VERSION:
         raise RecipeError(
@@ -239,7 +239,7 @@ def start_worker(recipe: Recipe, device: str | None, apart: bool = False) -> Wor
     """
     import cv2
 
-    from curation.faces.backend import backend_of
+    from curation.faces.opening import backend_of
 
     cv2.setNumThreads(1)
     backend = backend_of(recipe, device)

@@ -15,7 +15,7 @@ import numpy as np
 
 from curation.engines import Limits
 from curation.engines.local import run_tasks
-from curation.faces.backend import backend_of
+from curation.faces.opening import backend_of
 from curation.frames.image_clip import IMAGE_SUFFIXES
 from curation.recipe import Recipe, RecipeError
 from curation.run import second_try, settle, start_worker

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2  # noqa: F401  before decord, whose zlib would else be found by OpenCV's libpng: it then reads no PNG
 import decord
 import numpy as np
 

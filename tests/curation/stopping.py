@@ -20,7 +20,7 @@ import curation.plan
 import curation.run
 import curation.video
 from curation.engines import Outcome
-from curation.faces import backend
+from curation.faces import opening
 from curation.recipe import Recipe
 from curation.sources import open_source, write_source
 from queries.catalog import connect_read
@@ -125,9 +125,9 @@ def trial(folder: Path, n: int) -> dict:
 
 def main(root: Path, every: int) -> None:
     cv2.setNumThreads(1)
-    opened = backend.open_backend("dlib")
+    opened = opening.open_backend("dlib")
     opened.weights()
-    backend.backend_of = lambda recipe, device=None: opened  # loaded once, not in every child
+    opening.backend_of = lambda recipe, device=None: opened  # loaded once, not in every child
     curation.run.open_engine = lambda name: here
     folder = root / "whole"
     folder.mkdir()

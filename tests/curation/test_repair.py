@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.engines import Outcome
-from curation.faces import backend
+from curation.faces import opening
 from curation.recipe import Recipe
 from curation.repair import repair_store
 from curation.run import CurationError, curate
@@ -44,11 +44,11 @@ def here(start, arguments, tasks, workers, limits, again):
 
 @pytest.fixture(scope="module", autouse=True)
 def engine():
-    load = backend.backend_of
+    load = opening.backend_of
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("curation.run.open_engine", lambda name: here)
         models = cache(lambda: load(RECIPE, None))  # loaded once
-        patch.setattr("curation.faces.backend.backend_of", lambda recipe, device: models())
+        patch.setattr("curation.faces.opening.backend_of", lambda recipe, device: models())
         yield
 
 

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from curation.faces.backend import Face, FacesError, open_backend, overlap
+from curation.faces.backend import Face, FacesError, overlap
 from curation.faces.hog import open_hog
+from curation.faces.opening import open_backend
 
 corners = arrays(np.float64, (3, 2, 2), elements=st.floats(-100, 100)).map(
     lambda points: np.concatenate([points.min(axis=1), points.max(axis=1) + 1], axis=1)

@@ -12,7 +12,8 @@ from face_alignment.models import FAN as Hourglasses
 
 from curation.faces import fan
 from curation.faces.align import moved, warp
-from curation.faces.backend import FacesError, open_backend, overlap
+from curation.faces.backend import FacesError, overlap
+from curation.faces.opening import open_backend
 from tests.curation.faces.portraits import photograph
 
 FRAME = np.ascontiguousarray(photograph()[40:200, 120:296])
