@@ -10,14 +10,20 @@ from types import ModuleType
 from typing import Any
 
 from curation.sources import (
+    celeba,
     celebdf,
     deeperforensics,
+    df40,
     dfd,
     dfdc,
     dfdcp,
     faceforensics,
     fakeavceleb,
+    ffhq,
+    ffiw,
     folder,
+    lfw,
+    uadfv,
     wilddeepfake,
 )
 from curation.sources.error import LayoutError, SourceError, check_known
@@ -50,6 +56,12 @@ ADAPTERS: dict[str, ModuleType] = {
         deeperforensics,
         wilddeepfake,
         fakeavceleb,
+        df40,
+        uadfv,
+        ffiw,
+        ffhq,
+        celeba,
+        lfw,
         folder,
     )
 }

@@ -1,4 +1,4 @@
-"""Celeb-DF v1 and v2: real clips of celebrities, their face swaps, and further real clips from YouTube.
+"""Celeb-DF v1 and v2 (and ++, by ``celebdf_plus``): real clips of celebrities, their face swaps, more from YouTube.
 
 The published test list says 1 for real and 0 for fake, the other way round than everybody else; here it only decides
 the official split, and it is checked against the folders. v1 and v2 share folders and names (v1 lies almost wholly in
@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from curation.sources.celebdf_plus import is_plus, read_plus
 from curation.sources.error import LayoutError, SourceError, check_known, few
 from curation.sources.published import celebdf_v2_test
 from curation.sources.remote import Place, place_of
@@ -55,10 +56,15 @@ def recognise(root: str | Place) -> tuple[float, str]:
 
 def open_source(root: str | Place, *, version: str | int | None = None, name: str | None = None) -> Source:
     """Read a Celeb-DF tree, flat or with ``videos/`` in each folder. ``version`` is "v1" or "v2", detected if None.
+    Celeb-DF++ is known by its folders.
 
     Raises LayoutError for another tree, SourceError where the version cannot be told or the test list is not one.
     """
     root = open_root(root, NAME)
+    if is_plus(root):
+        if version is not None:
+            raise SourceError(f"{root} holds Celeb-DF++, which is read without a version (asked for: {version}).")
+        return read_plus(root, NAME, name)
     read = {folder: found for folder in FOLDERS if (found := _read_folder(root, folder))}
     if not any(found.clips for found in read.values()):
         raise LayoutError(
@@ -123,11 +129,6 @@ def _read_folder(root: Place, folder: str) -> Folder | None:
             )
         else:
             clips[entry.stem] = entry
-    if folder == "Celeb-synthesis" and "FaceSwap/" in strangers and not clips:
-        raise SourceError(
-            f"{root} looks like Celeb-DF++ (it holds {path}/FaceSwap), which no adapter reads: describe it in a YAML "
-            "file and use `deepshard scan folder`."
-        )
     return Folder(path, clips, strangers)
 
 

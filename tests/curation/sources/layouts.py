@@ -123,10 +123,95 @@ def fakeavceleb(root: Path) -> dict[str, int]:
     return clips
 
 
+PLUS = {
+    "FaceSwap": "Celeb-DF BlendFace GHOST HifiFace InSwapper MobileFaceSwap SimSwap UniFace",
+    "FaceReenact": "DaGAN FSRT HyperReenact LIA LivePortrait MCNET TPSMM",
+    "TalkingFace": "AniTalker EchoMimic EDTalk FLOAT IP_LAP Real3DPortrait SadTalker",
+}
+
+
+def celebdf_plus(root: Path, listed: bool = True) -> dict[str, int]:
+    clips = {"Celeb-real/id0_0000.mp4": 0, "Celeb-real/id1_0007.mp4": 0, "YouTube-real/00299.mp4": 0}
+    clips["YouTube-real/00170.mp4"] = 0
+    for scenario, methods in PLUS.items():
+        for method in methods.split():
+            for name in ("id0_id1_0000", "id1_id0_0007"):
+                clips[f"Celeb-synthesis/{scenario}/{method}/{name}.mp4"] = 1
+    lines = [f"{1 - label} {path}" for path, label in clips.items() if "0007" in path or "00170" in path]
+    put(root, clips)
+    if listed:
+        (root / "List_of_testing_videos.txt").write_text("\n".join(lines))
+    return clips
+
+
+def df40(root: Path) -> dict[str, int]:
+    clips = {}
+    for method in ("simswap", "facevid2vid", "danet", "one_shot_free", "MRAA"):
+        clips |= {f"{method}/ff/frames/{name}": 1 for name in ("000_003", "003_000")}
+        clips |= {f"{method}/cdf/frames/id0_id1_0000": 1}
+    clips |= {"deepfacelab/fake/frames/0001_fake": 1, "deepfacelab/real/frames/0001": 0, "heygen/real/a": 0}
+    put_frames(root, clips)
+    touch(root / "simswap" / "ff" / "landmarks" / "000_003", ["000.npy"], b"x")
+    images = {
+        f"{method}/{domain}/003/{n}.png": 1
+        for method in ("StyleGAN2", "ddim", "sd2.1", "DiT")
+        for domain in ("ff", "cdf")
+        for n in (1, 2)
+    }
+    images |= {
+        f"{method}/{kind}/{n}.png": int(kind == "fake")
+        for method in ("stargan", "whichfaceisreal")
+        for kind in ("fake", "real")
+        for n in (1, 2)
+    }
+    return clips | put(root, images) | put(root, {"heygen/fake/a.mp4": 1})
+
+
+def uadfv(root: Path, inner: str = "") -> dict[str, int]:
+    real = {f"real/{inner}{n:04d}.mp4": 0 for n in range(49)}
+    return put(root, real | {f"fake/{inner}{n:04d}_fake.mp4": 1 for n in range(49)})
+
+
+def ffiw(root: Path, inner: str = "") -> dict[str, int]:
+    splits = ("train", "val", "test")
+    clips = {f"source/{split}/{inner}{n}.mp4": 0 for split in splits for n in range(3)}
+    clips |= {f"target/{split}/{inner}{n}_swapped.mp4": 1 for split in splits for n in range(3)}
+    put(root, {path.replace("target/", "target_mask/"): 1 for path, label in clips.items() if label})
+    return put(root, clips)
+
+
+def ffhq(root: Path, numbers: tuple[int, ...] = (0, 999, 1000, 59999, 60000, 69999)) -> dict[str, int]:
+    return put(root, {f"images1024x1024/{n // 1000 * 1000:05d}/{n:05d}.png": 0 for n in numbers})
+
+
+def celeba(root: Path) -> dict[str, int]:
+    numbers = (1, 2, 162_770, 162_771, 202_599)
+    (root / "Anno").mkdir(parents=True)
+    (root / "Eval").mkdir()
+    (root / "Anno" / "identity_CelebA.txt").write_text("\n".join(f"{n:06d}.jpg {n % 7 + 1}" for n in numbers))
+    (root / "Eval" / "list_eval_partition.txt").write_text("\n".join(f"{n:06d}.jpg {n % 3}" for n in numbers))
+    return put(root, {f"Img/img_align_celeba/{n:06d}.jpg": 0 for n in numbers})
+
+
+def lfw(root: Path, folder: str = "lfw/") -> dict[str, int]:
+    people = {"Aaron_Eckhart": 1, "George_W_Bush": 12, "Jean-David_Levitte": 10}
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "lfw-names.txt").write_text("\n".join(f"{name}\t{count}" for name, count in people.items()))
+    names = [(name, number) for name, count in people.items() for number in range(1, count + 1)]
+    return put(root, {f"{folder}{name}/{name}_{number:04d}.jpg": 0 for name, number in names})
+
+
 LAYOUTS = [
     Layout("dfdc", dfdc, named=True),
     Layout("dfdcp", dfdcp, named=True),
     Layout("deeperforensics", deeperforensics, named=True),
     Layout("wilddeepfake", wilddeepfake, named=False),
     Layout("fakeavceleb", fakeavceleb, named=True),
+    Layout("celebdf", celebdf_plus, named=False),
+    Layout("df40", df40, named=False),
+    Layout("uadfv", uadfv, named=True),
+    Layout("ffiw", ffiw, named=False),
+    Layout("ffhq", ffhq, named=True),
+    Layout("celeba", celeba, named=True),
+    Layout("lfw", lfw, named=True),
 ]

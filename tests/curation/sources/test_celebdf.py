@@ -240,10 +240,3 @@ def test_an_absent_folder_is_a_row_and_a_warning(tmp_path):
     source = open_source("celebdf", tmp_path, version="v2")
     assert "no folder YouTube-real" in source.warnings
     assert len(rows(source)["YouTube-real", "native"].missing) == 300
-
-
-def test_celebdf_plus_plus_is_told_apart(tmp_path):
-    touch(tmp_path / "Celeb-real", ["id0_0000.mp4"])
-    touch(tmp_path / "Celeb-synthesis" / "FaceSwap" / "SimSwap", ["id0_id1_0000.mp4"])
-    with pytest.raises(SourceError, match=r"Celeb-DF\+\+"):
-        open_source("celebdf", tmp_path)

@@ -34,7 +34,7 @@ def _link(source: str, target: str) -> None:
 def some(clips: dict[str, int]) -> list[str]:
     """First, last and a few between: at least one of each label."""
     paths = sorted(clips)
-    return [paths[0], paths[len(paths) // 3], paths[len(paths) // 2], paths[-1]]
+    return [paths[0], paths[len(paths) // 3], paths[len(paths) // 2 + 1], paths[-1]]
 
 
 def remove(path: Path) -> None:
@@ -55,7 +55,7 @@ def test_exactly_the_clips_are_found_with_their_published_labels(copy):
     _, _, clips, source = copy
     assert {video.path: video.label for video in source.videos} == clips
     assert not any(row.unexpected for row in source.completeness())
-    assert sum(row.found for row in source.completeness()) == len(clips)
+    assert sum(row.found for row in source.completeness() if row.quality != "masks") == len(clips)
 
 
 def test_every_row_is_whole_and_its_file_is_there(copy):
@@ -106,13 +106,15 @@ def test_a_removed_clip_is_missed_and_the_others_stay(changed):
 def test_a_renamed_clip_is_missed_and_the_stranger_named_and_not_read(changed):
     layout, root, clips, source = changed
     path = Path(some(clips)[1])
-    if not path.suffix:
-        pytest.skip("a folder of frames may be called anything")
     (root / path).rename(root / path.with_name(f"what is {path.name}"))
     other = open_source(layout.adapter, root)
+    if not layout.named:  # nobody published how clips are called: it is one of another name
+        added = path.with_name(f"what is {path.name}").as_posix()
+        assert {video.path for video in other.videos} == set(clips) - {path.as_posix()} | {added}
+        return
     assert {video.path for video in other.videos} == set(clips) - {path.as_posix()}
     assert f"what is {path.name}" in said(other)
-    assert not layout.named or path.name in said(other)
+    assert f"\n{path.name}" in f"\n{said(other)}" or f"/{path.name}" in said(other)
 
 
 def test_an_added_file_is_named_and_not_read(changed):

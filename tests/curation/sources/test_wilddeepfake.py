@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import tarfile
 
+import cv2
+import numpy as np
 import pytest
 
 from curation.frames import open_clip
@@ -74,12 +76,8 @@ def test_ids_do_not_depend_on_how_an_archive_was_unpacked(tmp_path):
     put_frames(tmp_path / "a", {"real_train/3/real/9": 0})
     put_frames(tmp_path / "b", {"real_train/3/3/real/9": 0})  # tar --one-top-level
     put_frames(tmp_path / "c", {"real_train/3/9": 0})
-    assert (
-        ids(tmp_path / "a")
-        == ids(tmp_path / "b")
-        == ids(tmp_path / "c")
-        == ["wilddeepfake/original/native/real_train%2F3%2F9"]
-    )
+    for folder in "abc":
+        assert ids(tmp_path / folder) == ["wilddeepfake/original/native/real_train%2F3%2F9"]
 
 
 def test_images_in_another_place_or_under_the_other_label_are_named_and_not_read(tmp_path):
@@ -92,19 +90,10 @@ def test_images_in_another_place_or_under_the_other_label_are_named_and_not_read
 
 
 def test_the_frames_number_is_its_index(tmp_path):
-    shutil.copytree(_frames(tmp_path), tmp_path / "fake_test" / "1" / "fake" / "8")
+    black = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    touch(tmp_path / "fake_test" / "1" / "fake" / "8", ["12.png", "7.png", "130.png"], black)
     (video,) = open_source("wilddeepfake", tmp_path).videos
     assert open_clip(video.file(tmp_path), kind=video.kind).indices == [7, 12, 130]
-
-
-def _frames(folder):
-    import cv2
-    import numpy as np
-
-    (folder / "x").mkdir()
-    for number in (12, 7, 130):
-        cv2.imwrite(str(folder / "x" / f"{number}.png"), np.zeros((8, 8, 3), np.uint8))
-    return folder / "x"
 
 
 def test_a_tree_without_the_four_folders_is_told_what_was_wanted(tmp_path):
