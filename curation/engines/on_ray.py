@@ -8,7 +8,6 @@ Machines need no disk in common: files that come of the work are brought to the 
 
 import logging
 import os
-import shutil
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -25,9 +23,8 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from curation.engines import Carried, Limits, Outcome, Stopped, Work, local
-from shards import durable
+from curation.engines.bring import bring_file, lost, piece
 
-_PIECE = 8 << 20  # of a file on its way
 _CARRIERS = 8  # files on their way at once: pieces in memory, and disks that are waited for
 
 
@@ -54,7 +51,7 @@ def run_tasks(
         method.remote(*task).future().add_done_callback(lambda answer: answers.put((actor, task, answer)))
 
     def bring(actor: Any, outcome: Outcome) -> None:
-        brought = carriers.submit(_bring, actor, outcome)
+        brought = carriers.submit(bring_file, actor, outcome)
         brought.add_done_callback(lambda answer: answers.put((actor, (outcome.task,), answer)))
 
     with _cluster():
@@ -118,34 +115,7 @@ class _Actor:
         return next(self._outcomes)
 
     def read(self, file: str, start: int) -> bytes:
-        """A piece of a file; with the last one, which is shorter, its folder goes."""
-        with open(file, "rb") as stream:
-            stream.seek(start)
-            piece = stream.read(_PIECE)
-        if len(piece) < _PIECE:
-            shutil.rmtree(Path(file).parent, ignore_errors=True)
-        return piece
-
-
-def _bring(actor: Any, outcome: Outcome) -> Outcome:
-    """The outcome once its file is here. Raises OSError where this machine's disk is at fault."""
-    carried = outcome.result
-    target = Path(carried.target)
-    try:
-        durable.write_file(target, _pieces(actor, carried.file))
-        durable.sync_folder(target.parent)
-    except RayError as error:  # also an actor that was started again elsewhere, where the file is not
-        return _lost(outcome.task, error)
-    return replace(outcome, result=carried.value)
-
-
-def _pieces(actor: Any, file: str) -> Iterator[bytes]:
-    start, whole = 0, False
-    while not whole:
-        piece = ray.get(actor.read.remote(file, start))
-        start += len(piece)
-        whole = len(piece) < _PIECE
-        yield piece
+        return piece(file, start)
 
 
 def _require_ready(answer: Any) -> None:
@@ -162,11 +132,7 @@ def _outcome(task: Any, answer: Any) -> Outcome:
     except RayTaskError as error:
         raise (Stopped(str(error.cause)) if isinstance(error.cause, Stopped) else error) from None
     except RayError as error:
-        return _lost(task, error)
-
-
-def _lost(task: Any, error: RayError) -> Outcome:
-    return Outcome(task, "killed", None, f"its machine, or Ray's process there, was lost ({type(error).__name__})")
+        return lost(task, error)
 
 
 def _room(workers: int | None, gpu: bool) -> tuple[int, float]:

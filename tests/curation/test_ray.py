@@ -16,8 +16,9 @@ import psutil
 import pytest
 import ray
 
-from curation.engines import Carried, Limits, Outcome, Stopped, on_ray
-from curation.engines.on_ray import _PIECE, _room, run_tasks
+from curation.engines import Carried, Limits, Outcome, Stopped, bring
+from curation.engines.bring import PIECE
+from curation.engines.on_ray import _room, run_tasks
 from curation.run import curate, second_try, start_worker
 from tests.curation.clusters import cluster_of
 from tests.curation.test_run import COUNTS, RECIPE, ask, scan, tars, videos  # noqa: F401 (a fixture)
@@ -139,7 +140,7 @@ def test_files_are_brought_whole_in_pieces_and_leave_nothing(cluster, tmp_path):
     here, scratch = tmp_path / "here", tmp_path / "scratch"
     here.mkdir()
     scratch.mkdir()
-    tasks = [(str(here / str(size)), size) for size in (0, 1, _PIECE - 1, _PIECE, _PIECE + 1, 2 * _PIECE + 5)]
+    tasks = [(str(here / str(size)), size) for size in (0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 5)]
     outcomes = list(run_tasks(start_writing, (str(scratch),), tasks, 2, Limits(60)))
     assert sorted(path.name for path in here.iterdir()) == sorted(str(size) for _, size in tasks)
     for outcome in outcomes:
@@ -155,7 +156,7 @@ def test_a_file_that_cannot_be_written_here_stops_the_run(cluster, tmp_path):
 
 
 def test_a_file_that_went_with_its_machine_is_made_again(cluster, tmp_path, monkeypatch):
-    pieces, lost = on_ray._pieces, []
+    pieces, lost = bring._pieces, []
 
     def pieces_of_a_lost_machine(actor, file):
         if not lost:
@@ -169,7 +170,7 @@ def test_a_file_that_went_with_its_machine_is_made_again(cluster, tmp_path, monk
         lost.append(outcome.kind)
         return outcome.task
 
-    monkeypatch.setattr(on_ray, "_pieces", pieces_of_a_lost_machine)
+    monkeypatch.setattr(bring, "_pieces", pieces_of_a_lost_machine)
     [outcome] = run_tasks(start_writing, (str(tmp_path),), [(str(tmp_path / "here"), 256)], 1, Limits(60), retry)
     assert lost == ["killed"]
     assert hashlib.sha256((tmp_path / "here").read_bytes()).hexdigest() == outcome.result
