@@ -522,8 +522,8 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     command = add("scan", scan)
-    command.add_argument("adapter", help="faceforensics, dfd, celebdf or folder")
-    command.add_argument("path", help="the dataset's root; for `folder` the YAML file that describes it")
+    command.add_argument("adapter", help="the dataset: faceforensics, celebdf, dfdc, ... (docs/curate.md), or folder")
+    command.add_argument("path", help="the dataset's root; for `folder` a YAML file or private/NAME")
     command.add_argument("root", nargs="?", help="for `folder`: the root, if not the one in the YAML file")
     command.add_argument("--name", help="name of this copy, where there are several of one dataset")
     command.add_argument("--version", choices=["v1", "v2"], help="of Celeb-DF, where the folder does not tell")

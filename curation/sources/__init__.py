@@ -104,7 +104,7 @@ def nearest(root: Place) -> str | None:
         below = [child for child in sorted(resolved.iterdir())[:_NEIGHBOURS] if child.is_dir()]
         beside = [*list(resolved.parents)[:3], *below]
     for candidate in (resolved, *beside):
-        scores = [(*module.recognise(candidate), name) for name, module in ADAPTERS.items() if name != folder.NAME]
+        scores = [(*_recognise(module, candidate), name) for name, module in ADAPTERS.items() if name != folder.NAME]
         score, reason, name = max(scores)
         if score > 0:
             return f"`deepshard scan {name} {candidate}` would read it ({reason})."
@@ -112,3 +112,10 @@ def nearest(root: Place) -> str | None:
     if score > 0:
         return f"No adapter knows this layout ({reason}): describe it in a YAML file for `deepshard scan folder`."
     return None
+
+
+def _recognise(module: ModuleType, candidate: Place) -> tuple[float, str]:
+    try:
+        return module.recognise(candidate)
+    except (SourceError, OSError):  # a neighbour that cannot be read must not hide what is wrong with the root
+        return 0.0, ""

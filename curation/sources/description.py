@@ -51,6 +51,7 @@ _KEYS = (
     "values",
     *FIELDS,
 )
+_SHIPPED = Path(__file__).with_name("private")
 _MANIFEST_KEYS = ("file", "path", "columns", "delimiter")
 
 
@@ -97,9 +98,28 @@ class Description:
     fields: dict[str, str]
 
 
+def shipped() -> list[str]:
+    """The descriptions that come with deepshard, as they are named: ``private/TPDNE``."""
+    return sorted(
+        f"private/{entry.name.removesuffix('.yaml')}" for entry in _SHIPPED.iterdir() if entry.suffix == ".yaml"
+    )
+
+
+def find_description(name_or_path: str | Path) -> Path:
+    """The file of a shipped description by its name, or of the user's own by its path (``.yaml``, ``.yml``).
+
+    Raises SourceError for a name that is not shipped.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return path
+    check_known([str(name_or_path)], shipped(), "description (your own is a file that ends in .yaml)")
+    return _SHIPPED / f"{path.name}.yaml"
+
+
 def read_description(file: str | Path) -> Description:
     """Read and check a description. Raises SourceError that names the file, the key, and what may stand there."""
-    path = Path(file).expanduser()
+    path = find_description(file)
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
     except OSError as error:

@@ -38,8 +38,8 @@ def recognise(root: str | Place) -> tuple[float, str]:
 def open_source(
     root: str | Place | None = None, *, config: str | Path | None = None, name: str | None = None
 ) -> Source:
-    """Read the folder that the description ``config`` describes. ``root`` stands above the description's own ``root``,
-    which is relative to the YAML file, or an address.
+    """Read the folder that the description ``config`` describes, a file or the name of a shipped one. ``root`` stands
+    above the description's own ``root``, which is relative to the YAML file, or an address.
 
     Raises SourceError for a description that cannot be right, and for files that it leaves without a label.
     """

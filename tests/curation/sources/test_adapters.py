@@ -83,3 +83,11 @@ def test_every_adapter_recognises_its_own_tree_best(trees):
         scores = {adapter: module.recognise(trees / root)[0] for adapter, module in ADAPTERS.items()}
         assert max(scores, key=scores.get) == name
     assert all(module.recognise(trees / "notes")[0] == 0 for module in ADAPTERS.values())
+
+
+def test_a_neighbour_that_cannot_be_read_does_not_hide_the_error(trees):
+    for name in ("Img", "img", "train", "Train", "target", "TARGET"):
+        (trees / "notes" / "beside" / name).mkdir(parents=True)
+    touch(trees / "notes" / "here", ["a.txt"])
+    with pytest.raises(LayoutError, match="does not look like Celeb-DF"):
+        open_source("celebdf", trees / "notes")
