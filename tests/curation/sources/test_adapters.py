@@ -3,6 +3,7 @@
 import pytest
 
 from curation.sources import ADAPTERS, LayoutError, SourceError, open_source
+from tests.conftest import REPOSITORY
 from tests.curation.sources.trees import touch
 
 
@@ -71,6 +72,11 @@ def test_a_folder_nobody_knows_is_an_error_without_a_hint(trees):
     touch(lonely, ["a.txt"])
     with pytest.raises(LayoutError, match="found a.txt.$"):
         open_source("dfd", lonely)
+
+
+def test_the_page_on_scanning_has_a_line_for_every_adapter():
+    page = (REPOSITORY / "docs" / "curate.md").read_text()
+    assert [name for name in ADAPTERS if f"\n| `{name}` | " not in page] == []
 
 
 def test_every_error_is_one_the_command_line_prints():

@@ -1,9 +1,12 @@
 """The shipped descriptions: one for each set of a table of 32, and two of its results; each is loaded and applied."""
 
+import re
+
 import pytest
 
 from curation.sources import SourceError, open_source
 from curation.sources.description import shipped
+from tests.conftest import REPOSITORY
 from tests.curation.sources.trees import touch
 
 # table 3.1 as it is printed; a dash where it names no algorithm
@@ -60,6 +63,12 @@ def scan(name: str, root):
 def test_there_is_a_description_of_every_set_and_of_no_other():
     assert len(SETS) == 32
     assert shipped() == sorted(map(file_name, ALL))
+
+
+def test_the_page_on_private_sets_names_every_one():
+    page = (REPOSITORY / "docs" / "private-sets.md").read_text()
+    named = set(re.findall(r"[\w.-]+", page))
+    assert [name for name in shipped() if name.removeprefix("private/") not in named] == []
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
