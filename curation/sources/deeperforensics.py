@@ -176,10 +176,8 @@ def _row(folder: str, read: dict[str, Files], names: Names) -> CompletenessRow:
     """
     clips, known = set(read[folder].clips), names.of(folder)
     if known is None:
-        targets = {name.split("_")[0] for name in clips}
         family = {*DISTORTED, "end_to_end"}
-        sisters = {name for other in read if {folder, other} <= family for name in read[other].clips}
-        known = clips | {name for name in sisters if name.split("_")[0] not in targets}
+        known = clips.union(*(read[other].clips for other in read if {folder, other} <= family))
     missing = known - clips
     method, quality = method_and_quality(folder)
     return CompletenessRow(

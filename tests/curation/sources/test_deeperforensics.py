@@ -63,6 +63,26 @@ def test_without_lists_sister_folders_tell_the_name_and_else_the_number_is_misse
     assert {video.official_split for video in source.videos} == {None}
 
 
+def test_an_actor_that_differs_between_sister_folders_is_missed_in_both(tmp_path):
+    deeperforensics(tmp_path, ("end_to_end", "end_to_end_level_3"))
+    drop_lists(tmp_path)
+    name = f"{deeper_names()[5]}.mp4"
+    folder = tmp_path / "manipulated_videos" / "end_to_end_level_3"
+    (folder / name).rename(folder / "005_M999.mp4")
+    table = rows(open_source("deeperforensics", tmp_path))
+    assert table["end_to_end", "level_3"].missing == [name]
+    assert table["end_to_end", "native"].missing == ["005_M999.mp4"]
+
+
+def test_whole_splits_tell_every_name_so_that_another_is_not_read(tmp_path):
+    deeperforensics(tmp_path, ("end_to_end",))
+    touch(tmp_path / "manipulated_videos" / "end_to_end", ["005_M999.mp4"])
+    source = open_source("deeperforensics", tmp_path)
+    row = rows(source)["end_to_end", "native"]
+    assert (row.unexpected, row.missing, row.found) == (["005_M999.mp4"], [], 1000)
+    assert "005_M999" not in {video.name for video in source.videos}
+
+
 def test_a_folders_own_list_stands_above_the_splits(tmp_path):
     deeperforensics(tmp_path, ("reenact_postprocess",))
     lists = tmp_path / "lists" / "manipulated_videos_lists"

@@ -1,12 +1,15 @@
 """What every adapter of a published layout must do, swept over small copies of all of them."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from curation.sources import ADAPTERS, LayoutError, SourceError, open_source, read_source, write_source
+from queries.catalog import connect_read, create
+from queries.ingest import ingest_source
 from tests.curation.sources.layouts import LAYOUTS, Layout
 from tests.curation.sources.trees import touch
 
@@ -86,6 +89,15 @@ def test_the_scan_survives_being_written(copy, tmp_path):
     again = read_source(write_source(source, tmp_path))
     assert again.videos == source.videos
     assert again.completeness() == source.completeness()
+
+
+def test_the_catalog_takes_every_row(copy, tmp_path):
+    _, _, clips, source = copy
+    create(tmp_path / "catalog.duckdb")
+    ingest_source(tmp_path / "catalog.duckdb", write_source(source, tmp_path / "store"))
+    with connect_read(tmp_path / "catalog.duckdb") as catalog:
+        rows = catalog.execute("SELECT label, count(*) FROM videos GROUP BY label").fetchall()
+    assert dict(rows) == Counter(clips.values())
 
 
 def test_a_removed_clip_is_missed_and_the_others_stay(changed):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from curation.sources import ADAPTERS, open_source
+from curation.sources import ADAPTERS, SourceError, open_source
 from tests.curation.sources.layouts import put, uadfv
 
 
@@ -24,6 +24,13 @@ def test_what_nobody_can_name_in_uadfv_is_counted(tmp_path):
         (tmp_path / name).unlink()
     for row in open_source("uadfv", tmp_path).completeness():
         assert (row.missing, row.unnamed, row.complete) == ([], 1, False)
+
+
+def test_one_name_in_a_folder_and_in_its_videos_folder_is_an_error(tmp_path):
+    uadfv(tmp_path)
+    put(tmp_path, {"real/videos/0004.mp4": 0})
+    with pytest.raises(SourceError, match="real/0004.mp4, real/videos/0004.mp4 have one name"):
+        open_source("uadfv", tmp_path)
 
 
 def test_real_and_fake_alone_are_not_recognised_as_uadfv(tmp_path):
