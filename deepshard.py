@@ -178,6 +178,8 @@ def split_pin(args: argparse.Namespace) -> int:
         )
         for lint in pinned.lints:
             print(f"  {lint.severity}: {lint.message}")
+            for example in lint.examples[:3] if lint.severity != "note" else ():
+                print(f"    {example}")
     return 0
 
 
@@ -577,7 +579,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("files", nargs="+", help="a .sql file, or the name of a shipped one such as ffpp/f2f_train")
     command.add_argument("--name", help="default: the file's name")
     command.add_argument("--param", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the query")
-    command.add_argument("--strict", action="store_true", help="fail where a lint finds an error")
+    command.add_argument("--strict", action="store_true", help="refuse a split with lint errors or warnings")
     add("list", split_list, splits).add_argument("--json", action="store_true")
     add("show", split_show, splits).add_argument("split")
     command = add("diff", split_diff, splits)
@@ -585,7 +587,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("other")
     command = add("check", split_check, splits)
     command.add_argument("splits", nargs="+", help="two or more pinned splits, e.g. train, val and test of one study")
-    command.add_argument("--strict", action="store_true", help="exit with 1 where a lint finds an error")
+    command.add_argument("--strict", action="store_true", help="exit with 1 where there is an error")
 
     command = add("results", results)
     command.add_argument("--run", help="of one run")

@@ -50,9 +50,12 @@ def check(catalog: str | Path, manifests: Sequence[str | Path]) -> list[Finding]
 
 def _load(db: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
     db.execute(
-        "CREATE TEMP TABLE sides (place INTEGER, side VARCHAR, faces BIGINT, recipe VARCHAR, recipe_hash VARCHAR)"
+        "CREATE TEMP TABLE sides "
+        "(place INTEGER, side VARCHAR, hash VARCHAR, faces BIGINT, recipe VARCHAR, recipe_hash VARCHAR)"
     )
-    db.execute("CREATE TEMP TABLE members (place INTEGER, side VARCHAR, sample_id VARCHAR, video_id VARCHAR)")
+    db.execute(
+        "CREATE TEMP TABLE members (place INTEGER, side VARCHAR, sample_id VARCHAR, video_id VARCHAR, pixels UBIGINT)"
+    )
     for place, path in enumerate(paths):
         try:
             table, card = manifest.read(path)
@@ -60,7 +63,8 @@ def _load(db: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
             raise PinnedError(f"{path} cannot be read: {error}. Pin the split again") from error
         side, recipe = f"{card['name']}@{card['hash'][:12]}", card["recipes"][0]
         db.execute(
-            "INSERT INTO sides VALUES (?, ?, ?, ?, ?)", [place, side, len(table), recipe["name"], recipe["hash"]]
+            "INSERT INTO sides VALUES (?, ?, ?, ?, ?, ?)",
+            [place, side, card["hash"], len(table), recipe["name"], recipe["hash"]],
         )
         faceless = [row["video_id"] for row in card["faceless"]]
         arriving = pa.table(
@@ -69,10 +73,11 @@ def _load(db: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
                 "video_id": pa.chunked_array(
                     [*table["video_id"].cast(pa.string()).chunks, pa.array(faceless, pa.string())]
                 ),
+                "pixels": pa.concat_arrays([*table["image_xxh3"].chunks, pa.nulls(len(faceless), pa.uint64())]),
             }
         )
         db.register("arriving", arriving)
-        db.execute("INSERT INTO members SELECT ?, ?, sample_id, video_id FROM arriving", [place, side])
+        db.execute("INSERT INTO members SELECT ?, ?, sample_id, video_id, pixels FROM arriving", [place, side])
         db.unregister("arriving")
     twice = db.execute("SELECT side FROM sides GROUP BY side HAVING count(*) > 1").fetchall()
     if twice:
@@ -80,8 +85,8 @@ def _load(db: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
     db.execute(
         """
         CREATE TEMP TABLE side_videos AS
-        SELECT m.place, m.side, m.video_id, v.video_id IS NOT NULL AS known, v.original_video, v.target_id, v.source_id,
-               v.visible_id, v.content
+        SELECT m.place, m.side, m.video_id, v.video_id IS NOT NULL AS known, v.dataset, v.official_split,
+               v.original_video, v.target_id, v.source_id, v.visible_id, v.content
         FROM (SELECT DISTINCT place, side, video_id FROM members) m
         JOIN sides USING (place)
         LEFT JOIN current_attempts v ON v.video_id = m.video_id AND v.recipe_hash = sides.recipe_hash

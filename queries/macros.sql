@@ -32,6 +32,18 @@ CREATE OR REPLACE MACRO evenly(i, count, n) AS
 -- footage(original_video, video_id): the real clip behind a video, which is itself where it is not a fake
 CREATE OR REPLACE MACRO footage(original_video, video_id) AS coalesce(original_video, video_id);
 
+-- clip(footage): a video's id without its quality: c23 and c40 of one clip are one clip
+CREATE OR REPLACE MACRO clip(footage) AS regexp_replace(footage, '^([^/]+/[^/]+)/[^/]+/', '\1/');
+
+-- ffpp_relatives(): pairs (one, other) of FF++ sequences, in both directions, that are clips of one YouTube video or show one
+-- person. From the dataset's list of YouTube ids, and its users' reports.
+CREATE OR REPLACE MACRO ffpp_relatives() AS TABLE
+    WITH _known(_one, _other) AS (
+        VALUES ('755', '756'), ('955', '954'), ('605', '606'), ('639', '640'), ('837', '838'), ('875', '876'),
+               ('982', '983'), ('942', '943'), ('043', '343'), ('179', '183'), ('179', '826'), ('183', '826')
+    )
+    SELECT _one AS one, _other AS other FROM _known UNION ALL SELECT _other, _one FROM _known;
+
 -- identities(target_id, source_id, visible_id): the people in a video, as a list without nulls
 CREATE OR REPLACE MACRO identities(target_id, source_id, visible_id) AS
     list_distinct(list_filter([target_id, source_id, visible_id], lambda id: id IS NOT NULL));

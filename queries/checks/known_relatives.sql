@@ -1,11 +1,7 @@
 -- FF++ sequences that are clips of one YouTube video, or show one person, though their numbers differ and the official
 -- split puts them on different sides. From the dataset's list of YouTube ids, and its users' reports.
-WITH relatives(one, other) AS (
-    VALUES ('755', '756'), ('955', '954'), ('605', '606'), ('639', '640'), ('837', '838'), ('875', '876'), ('982', '983'),
-           ('942', '943'), ('043', '343'), ('179', '183'), ('179', '826'), ('183', '826')
-), related AS (
-    SELECT 'ffpp:' || one AS one, 'ffpp:' || other AS other FROM relatives
-    UNION ALL SELECT 'ffpp:' || other, 'ffpp:' || one FROM relatives
+WITH related AS (
+    SELECT 'ffpp:' || one AS one, 'ffpp:' || other AS other FROM ffpp_relatives()
 ), people AS (
     SELECT DISTINCT side, place, unnest(identities(target_id, source_id, visible_id)) AS person FROM side_videos
 )

@@ -5,11 +5,14 @@ WITH drawn AS (
     FROM per_class(picked, n := 100000, seed := 0)
 ), cells AS (
     SELECT label, unnest([
+        {'name': 'dataset', 'value': avg(label) OVER (PARTITION BY dataset)},
+        {'name': 'quality', 'value': avg(label) OVER (PARTITION BY quality)},
         {'name': 'codec', 'value': avg(label) OVER (PARTITION BY codec)},
         {'name': 'image format', 'value': avg(label) OVER (PARTITION BY image_ext)},
         {'name': 'width', 'value': width::DOUBLE},
         {'name': 'height', 'value': height::DOUBLE},
         {'name': 'fps', 'value': fps},
+        {'name': 'frames of the video', 'value': frame_count::DOUBLE},
         {'name': 'bytes of the file', 'value': bytes::DOUBLE},
         {'name': 'face_px', 'value': face_px::DOUBLE},
         {'name': 'brightness', 'value': brightness::DOUBLE}
