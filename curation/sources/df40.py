@@ -1,6 +1,6 @@
 """DF40: 40 forgery methods as folders of cropped faces, most made on FF++ and Celeb-DF footage.
 
-``<method>/{ff,cdf}/...`` or ``<method>/{fake,real}/...`` (README and label list of YZY-stack/DF40; the nine methods with
+``<method>/{ff,cdf}/...`` or ``<method>/{fake,real}/...`` (README and labels of YZY-stack/DF40; the nine methods with
 their own real images have the second form). A method's folder is not always called as in the paper's table: ``METHODS``
 has both. Swaps and reenactments are folders of frames (or the original videos); syntheses and edits are single images,
 though they lie in folders, because those in one folder show different faces. Below ``ff`` and ``cdf`` names are read as
