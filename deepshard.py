@@ -242,6 +242,28 @@ def split_diff(args: argparse.Namespace) -> int:
     return 1
 
 
+def split_build(args: argparse.Namespace) -> int:
+    """Write train, val and test sides of a split between which nobody is shared, as three .sql files."""
+    from queries.disjoint import build
+
+    built = build(
+        args.catalog,
+        _split_file(args.file),
+        args.to,
+        name=args.name or Path(args.file).stem,
+        val=args.val,
+        test=args.test,
+        seed=args.seed,
+        cut=args.cut,
+    )
+    for file, (side, videos) in zip(built.files, built.videos.items(), strict=True):
+        print(f"{file}: {side}, {videos:,} videos")
+    print(f"{built.groups:,} groups of people who meet in videos, the largest has {built.largest:,} videos")
+    if built.lost:
+        print(f"the cut loses {built.lost:,} videos, {'the fewest possible' if built.fewest else 'the fewest found'}")
+    return 0
+
+
 def split_check(args: argparse.Namespace) -> int:
     """Look for what is on both sides of several splits: faces, videos, clips, people."""
     from queries.check import check
@@ -573,7 +595,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--quick", action="store_true", help="structure only: names, places and sizes, no checksums")
     command.add_argument("--repair", action="store_true", help="mend what can be mended, say what was done")
 
-    splits = commands.add_parser("split", help="pin, list, show, compare and check splits")
+    splits = commands.add_parser("split", help="build, pin, list, show, compare and check splits")
     splits = splits.add_subparsers(required=True, metavar="command")
     command = add("pin", split_pin, splits)
     command.add_argument("files", nargs="+", help="a .sql file, or the name of a shipped one such as ffpp/f2f_train")
@@ -585,6 +607,15 @@ def _parser() -> argparse.ArgumentParser:
     command = add("diff", split_diff, splits)
     command.add_argument("one")
     command.add_argument("other")
+    command = add("build", split_build, splits)
+    command.add_argument("file", help="what is shared out: a .sql file, or the name of a shipped one such as dfd/all")
+    command.add_argument("--disjoint", required=True, choices=["identity"], help="what no two sides may share")
+    command.add_argument("--val", type=float, default=0.15, help="share of the videos (0.15)")
+    command.add_argument("--test", type=float, default=0.15, help="share of the videos (0.15)")
+    command.add_argument("--seed", type=int, default=1, help="which people go where (1)")
+    command.add_argument("--cut", action="store_true", help="lose videos where people meet too much")
+    command.add_argument("--to", type=Path, default=Path("."), help="folder of the three files (here)")
+    command.add_argument("--name", help="default: the file's name; _train, _val and _test follow")
     command = add("check", split_check, splits)
     command.add_argument("splits", nargs="+", help="two or more pinned splits, e.g. train, val and test of one study")
     command.add_argument("--strict", action="store_true", help="exit with 1 where there is an error")

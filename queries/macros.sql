@@ -206,6 +206,61 @@ CREATE OR REPLACE MACRO identity_folds(t, k) AS TABLE
     LEFT JOIN _components ON _identity = coalesce(_f.target_id, _f.source_id, _f.visible_id)
     LEFT JOIN _dealt USING (_component);
 
+-- people_or_clip(target_id, source_id, visible_id, original_video, video_id): the people in a video; where nobody is known its
+-- original clip stands for them
+CREATE OR REPLACE MACRO people_or_clip(target_id, source_id, visible_id, original_video, video_id) AS
+    CASE WHEN len(identities(target_id, source_id, visible_id)) > 0 THEN identities(target_id, source_id, visible_id)
+         ELSE ['~clip ' || clip(footage(original_video, video_id))] END;
+
+-- video_components(t): (video_id, component) of every video in t; videos that share a person, an original clip or a file, or
+-- show known relatives, directly or over others, are in one component.
+--   SELECT component, count(*) AS videos FROM video_components(faces) GROUP BY ALL
+CREATE OR REPLACE MACRO video_components(t) AS TABLE
+    WITH RECURSIVE _videos AS (
+        SELECT DISTINCT video_id AS _video,
+            list_concat(identities(target_id, source_id, visible_id),
+                        ['~clip ' || clip(footage(original_video, video_id))],
+                        CASE WHEN content IS NULL THEN []::VARCHAR[] ELSE ['~file ' || content] END) AS _nodes
+        FROM query_table(t)
+    ), _links AS (
+        SELECT _nodes[1] AS _a, unnest(_nodes) AS _b FROM _videos
+        UNION SELECT 'ffpp:' || one, 'ffpp:' || other FROM ffpp_relatives()
+    ), _pairs AS (
+        SELECT _a, _b FROM _links UNION SELECT _b, _a FROM _links UNION SELECT _b, _b FROM _links
+        UNION SELECT _a, _a FROM _links
+    ), _spread(_node, _component) USING KEY (_node) AS (
+        SELECT _a, min(_b) FROM _pairs GROUP BY _a
+        UNION
+        SELECT _b, min(_spread._component)
+        FROM _spread
+        JOIN _pairs ON _a = _spread._node
+        JOIN recurring._spread AS _reached ON _reached._node = _b
+        GROUP BY _b, _reached._component
+        HAVING min(_spread._component) < _reached._component
+    )
+    SELECT DISTINCT _video AS video_id, _component AS component FROM _videos JOIN _spread ON _node = _nodes[1];
+
+-- identity_sides(t, val, test, seed): t with a column `side` (train, val, test) such that no person, original clip or file is
+-- on two sides. Components are shuffled by seed and dealt out whole, those larger than the smaller share last; val and test
+-- are the shares of the videos. How near the sizes come is for who asks to see: one component is all on one side.
+--   SELECT * FROM identity_sides(faces, val := 0.15, test := 0.15, seed := 1) WHERE side = 'train'
+CREATE OR REPLACE MACRO identity_sides(t, val, test, seed) AS TABLE
+    WITH _components AS (
+        SELECT video_id AS _video, component AS _component FROM video_components(t)
+    ), _sizes AS (
+        SELECT _component, count(*) AS _videos FROM _components GROUP BY _component
+    ), _totals AS (
+        SELECT *, sum(_videos) OVER () AS _all FROM _sizes
+    ), _dealt AS (
+        SELECT _component, _all,
+               sum(_videos) OVER (ORDER BY _videos > least(val, test) * _all, md5(_component || ' ' || seed::VARCHAR),
+                                           _component ROWS UNBOUNDED PRECEDING) - _videos / 2 AS _middle
+        FROM _totals
+    )
+    SELECT _f.*, CASE WHEN _middle < test * _all THEN 'test' WHEN _middle < (test + val) * _all THEN 'val'
+                      ELSE 'train' END AS side
+    FROM query_table(t) _f JOIN _components ON _video = _f.video_id JOIN _dealt USING (_component);
+
 -- with_partner(t): t with a column `partner_id`: for each fake the face in the same frame of its original clip, the nearest
 -- one where there are several; null for real faces and where the original has no face in that frame.
 --   SELECT sample_id, partner_id FROM with_partner(train)
