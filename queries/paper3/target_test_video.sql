@@ -1,0 +1,24 @@
+-- Test videos of the target domain: consecutive frames of the videos that are not trained on
+-- paper: on Deepfake detection across distributions by domain adaptation (of its text only a part is at hand)
+-- reports: figures by video; a video is fake "if over 50 percent of its frames are classified as fake"
+-- The text at hand has lost the names of its datasets and its table 1: which sets they are must be given.
+-- The faces are those of consecutive frames from a video's first with a face on, so the store must be curated with them:
+-- --sampling "every 1". Frames without a face are gaps. Give the parameters with which domains_train was pinned. Videos without
+-- any face are listed too.
+-- param target_dataset:  (of the target domain)
+-- param target_method:  (its fakes)
+-- param target_quality:  (as c23; native where a dataset has only one)
+-- param real_percent: 90  (real videos for training, of a hundred)
+-- param fake_percent: 70  (fake videos for training, of a hundred)
+-- param frames: 100  (consecutive frames of each video)
+-- param seed: 1  (of the division into training and test)
+
+WITH test AS (
+    SELECT *, 'target' AS role FROM faces_or_none
+    WHERE dataset = $target_dataset AND quality = $target_quality AND (label = 0 OR method = $target_method)
+      AND md5_number(footage(original_video, video_id) || ':' || $seed) % 100
+          >= CASE label WHEN 0 THEN $real_percent ELSE $fake_percent END
+), counted AS (
+    SELECT *, min(frame_index) OVER (PARTITION BY video_id, recipe_hash) AS first_frame FROM test
+)
+SELECT sample_id, video_id, role FROM counted WHERE sample_id IS NULL OR frame_index < first_frame + $frames
