@@ -10,6 +10,7 @@ from queries.catalog import connect_read
 from queries.ingest import ingest_store
 from queries.pin import Pinned, pin
 from tests.queries import fabricate
+from tests.queries.world import make_world
 
 
 @dataclass
@@ -65,3 +66,9 @@ def ffpp(tmp_path_factory) -> Place:
     fabricate.make_store(made.store, faceless=["ffpp/Face2Face/c23/953_974", "ffpp/original/c23/026"])
     made.ingest()
     return made
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Place:
+    """The datasets of the shipped splits in miniature. Do not change it."""
+    return make_world(Place(tmp_path_factory.mktemp("world")))
