@@ -328,6 +328,58 @@ def verify(args: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
+def features(args: argparse.Namespace) -> int:
+    """Compute the perceptual hash of every face that has none, for `deepshard duplicates`."""
+    from queries.ingest import ingest_store
+    from shards.features import compute
+
+    if not (args.store / "shards").is_dir():
+        raise _usage(f"there is no folder {args.store / 'shards'}: name the store with --store")
+    done = []
+    for shard in compute(args.store, workers=args.workers or len(os.sched_getaffinity(0))):
+        done.append(shard)
+        for fault in shard.faults:
+            print(f"problem: {fault}")
+    problems = ingest_store(args.catalog, args.store).problems
+    for problem in problems:
+        print(f"problem: {problem}")
+    faces = sum(shard.faces for shard in done)
+    print(f"{faces:,} faces of {len(done):,} shards hashed" if done else "nothing to do: every face has its hash")
+    return 1 if problems or any(shard.faults for shard in done) else 0
+
+
+def duplicates(args: argparse.Namespace) -> int:
+    """List the videos that show the same footage, and the forgeries of it, by the hashes of their faces."""
+    from queries.duplicates import duplicates as find
+
+    found = find(args.catalog, args.recipe, args.distance)
+    if args.json:
+        for group in found.groups:
+            print(json.dumps({"relation": "same footage", **dataclasses.asdict(group)}))
+        for match in found.forgeries:
+            print(json.dumps(dataclasses.asdict(match)))
+        return 0
+    columns = ["video", "and", "relation", "known", "faces", "least", "median"]
+
+    def line(match) -> list[str]:
+        faces = f"{match.matching} of {match.faces}"
+        known = "known" if match.told else ""
+        return [match.one, match.other, match.relation, known, faces, str(match.least), f"{match.median:g}"]
+
+    for number, group in enumerate(found.groups, 1):
+        _table(f"group {number}: {len(group.videos)} videos", columns, map(line, group.matches), numbers=3)
+    shown = [match for match in found.forgeries if args.all or not match.told]
+    if shown:
+        _table("forged from like footage", columns, map(line, shown), numbers=3)
+    if hidden := len(found.forgeries) - len(shown):
+        print(f"{hidden:,} matches of forgeries as their datasets tell them: the same command with --all or --json")
+    videos = sum(len(group.videos) for group in found.groups)
+    print(f"{len(found.groups):,} groups with {videos:,} of {found.videos:,} videos ({found.faces:,} faces)")
+    if found.unhashed:
+        print(f"{found.unhashed:,} faces have no hash yet: deepshard features")
+    return 0
+
+
 def results(args: argparse.Namespace) -> int:
     """Show the metrics of every run on each of its test splits, from the predictions in the catalog."""
     from queries.ingest import ingest_store
@@ -619,6 +671,14 @@ def _parser() -> argparse.ArgumentParser:
     command = add("check", split_check, splits)
     command.add_argument("splits", nargs="+", help="two or more pinned splits, e.g. train, val and test of one study")
     command.add_argument("--strict", action="store_true", help="exit with 1 where there is an error")
+
+    add("features", features).add_argument("--workers", type=int, help="processes (default: one per CPU)")
+
+    command = add("duplicates", duplicates)
+    command.add_argument("--recipe", help="only the faces of the recipe of this name")
+    command.add_argument("--distance", type=int, default=44, help="bits of 256 by which faces may differ (44)")
+    command.add_argument("--all", action="store_true", help="also forgeries that their datasets tell of")
+    command.add_argument("--json", action="store_true", help="one object a group, then one a forgery")
 
     command = add("results", results)
     command.add_argument("--run", help="of one run")

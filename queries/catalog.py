@@ -20,7 +20,7 @@ import duckdb
 
 from queries.errors import CatalogBusy, CatalogError, NoCatalog
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 TIMEOUT_S = 60.0
 
 _HERE = Path(__file__).parent

@@ -209,7 +209,7 @@ def _drop_file(db: duckdb.DuckDBPyConnection, path: str, kind: str) -> None:
         db.execute("DELETE FROM seen WHERE file = ?", [path])
         _derive(db)
     else:
-        table = {"run": "runs", "predictions": "predictions", "correction": "corrections"}[kind]
+        table = {"run": "runs", "correction": "corrections"}.get(kind, kind)
         db.execute(f"DELETE FROM {table} WHERE file = ?", [path])
     db.execute("DELETE FROM ingested WHERE path = ?", [path])
 

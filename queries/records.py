@@ -148,6 +148,11 @@ def read_seen(path: Path) -> Rows:
     return Rows({"seen": _parquet(path, [name for name in columns("seen") if name != "file"])})
 
 
+def read_features(path: Path) -> Rows:
+    """``features/NAME-KIND-vN.parquet``: (sample_id, kind, version, value) of the faces of shard NAME."""
+    return Rows({"features": _parquet(path, [name for name in columns("features") if name != "file"])})
+
+
 READERS: dict[str, tuple[str, Callable[[Path], Rows]]] = {
     # kind -> (where such files lie in a store, how they are read)
     "source": ("sources/*.parquet", read_source),
@@ -156,6 +161,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Rows]]] = {
     "run": ("runs/*/run.json", read_run),
     "predictions": ("runs/*/predictions/*.parquet", read_predictions),
     "seen": ("seen/*.parquet", read_seen),
+    "features": ("features/*.parquet", read_features),
     "correction": ("corrections/*.parquet", read_corrections),
 }
 

@@ -212,6 +212,15 @@ CREATE TABLE samples (
     mask_xxh3 UBIGINT
 );
 
+-- what was computed of faces after they were packed, one row per face and kind; see shards/features.py
+CREATE TABLE features (
+    sample_id VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,         -- phash: 32 bytes, see shards/phash.py
+    version SMALLINT NOT NULL,
+    value BLOB NOT NULL,
+    file VARCHAR NOT NULL
+);
+
 -- one row per pack; a pack without any face has no tar
 CREATE TABLE shards (
     shard VARCHAR NOT NULL,

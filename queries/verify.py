@@ -34,6 +34,7 @@ PLACES = {
     "predictions": "file",
     "corrections": "file",
     "seen": "file",
+    "features": "file",
     "ingested": "path",
     "videos": None,
     "attempts": None,

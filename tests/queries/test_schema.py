@@ -7,8 +7,15 @@ import pytest
 from queries import manifest
 from queries.catalog import columns, connect_read, create, script
 from shards import schema
+from shards.features import FEATURES
 
-OWN = {"videos": ["in_scan"], "attempts": ["pack", "current"], "packed": ["pack"], "predictions": ["file"]}
+OWN = {
+    "videos": ["in_scan"],
+    "attempts": ["pack", "current"],
+    "packed": ["pack"],
+    "predictions": ["file"],
+    "features": ["file"],
+}
 FIELDS = {
     "scanned": schema.VIDEO_FIELDS,
     "videos": schema.VIDEO_FIELDS,
@@ -16,6 +23,7 @@ FIELDS = {
     "attempts": [schema.VIDEO_FIELDS[0], *schema.ATTEMPT_FIELDS],
     "samples": schema.SAMPLE_FIELDS,
     "predictions": schema.PREDICTION_FIELDS,
+    "features": list(FEATURES),
 }
 # as `faces` is described to its users
 PROMISED = {"sample_id", "dataset", "method", "category", "label", "raw_label", "quality", "video_id", "original_video"}
