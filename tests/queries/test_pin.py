@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from queries import manifest
-from queries.catalog import connect_read, connect_write
+from queries.catalog import SCHEMA_VERSION, connect_read, connect_write
 from queries.errors import CatalogBusy, SplitError
 from queries.ingest import ingest_store, rebuild
 from queries.pin import pin
@@ -74,7 +74,7 @@ def test_the_card_says_where_a_split_comes_from(ffpp):
     assert (card["name"], card["hash"], card["sql"], card["manifest_version"]) == ("card", pinned.hash, TEST_SIDE, 1)
     assert (card["title"], card["params"]) == ("Face2Face, test side", {"n": 3})
     assert card["recipes"] == [{"name": "default", "hash": RECIPE, "recipe": {"name": "default", "size": 256}}]
-    assert card["catalog"] | {"samples": 1640, "videos": 84, "schema_version": 2} == card["catalog"]
+    assert card["catalog"] | {"samples": 1640, "videos": 84, "schema_version": SCHEMA_VERSION} == card["catalog"]
     assert [row["video_id"] for row in card["faceless"]] == ["ffpp/Face2Face/c23/953_974", "ffpp/original/c23/026"]
     assert card["faceless"][0] == {
         "video_id": "ffpp/Face2Face/c23/953_974",

@@ -243,7 +243,7 @@ def test_every_flipped_bit_of_a_plan_is_found(tmp_path):
         return parts_found(tmp_path) == {("plan", "parts/plan")}
 
     path = folder / PLAN
-    assert unseen(path, bits_of(path, scale(150, 1 << 20)), fails) == []
+    assert unseen(path, bits_of(path, scale(150, 20_000)), fails) == []
 
 
 def test_parts_and_plans_that_are_out_of_place_are_found(tmp_path):
