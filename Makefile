@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test soak lint format bench-curate clean
+.PHONY: demo test soak lint format bench-curate bench-catalog bench-stream bench-train bench-shuffle clean
 
 # install once, and again whenever the dependencies change
 $(SETUP): pyproject.toml
@@ -34,6 +34,19 @@ CLIPS ?= ../shared/clips
 
 bench-curate: $(SETUP)  ## what curation costs beside the field's usual way and decoding alone, on the videos in CLIPS
 	$(BIN)/python benchmarks/curate.py --clips $(CLIPS)
+
+bench-catalog: $(SETUP)  ## ten million faces: taking them in, every shipped split, its lints; beside pandas
+	$(BIN)/python benchmarks/catalog.py
+
+bench-stream: $(SETUP)  ## how fast splits stream, beside the decoder alone and what people use today, on faces of the videos in CLIPS
+	$(BIN)/python benchmarks/stream.py --clips $(CLIPS)
+	$(BIN)/python benchmarks/stream_scale.py
+
+bench-train: $(SETUP)  ## what share of training waits for data, on a GPU for each number of workers
+	$(BIN)/python benchmarks/training.py --clips $(CLIPS)
+
+bench-shuffle: $(SETUP)  ## batches beside those of a full shuffle, and what an order costs to begin and to hold
+	$(BIN)/python benchmarks/shuffle.py
 
 clean:  ## removes what the targets above made, never a catalog or a store of yours
 	rm -rf $(VENV) demo .pytest_cache .ruff_cache .hypothesis build *.egg-info

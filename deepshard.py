@@ -6,6 +6,7 @@ carry ``deepshard_error`` and are printed as one line; anything else is a defect
 
 import argparse
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -229,7 +230,8 @@ def split_diff(args: argparse.Namespace) -> int:
     if found.same:
         print(f"the same {found.common:,} faces" + (f", {found.moved:,} of them elsewhere" if found.moved else ""))
         return 0
-    print(f"{found.common:,} faces in both, {found.changed:,} of them with another label, weight, role or partner")
+    changed = f"{found.changed:,} of them with another label, weight, role, partner or stream"
+    print(f"{found.common:,} faces in both, {changed}")
     for word, groups in (("only in the first", found.removed), ("only in the second", found.added)):
         for group, faces in groups.items():
             print(f"{word}: {faces:,} faces of {'/'.join(map(str, group[:2]))}, label {group[2]}")
@@ -255,6 +257,7 @@ def split_build(args: argparse.Namespace) -> int:
         test=args.test,
         seed=args.seed,
         cut=args.cut,
+        persons=args.persons,
     )
     for file, (side, videos) in zip(built.files, built.videos.items(), strict=True):
         print(f"{file}: {side}, {videos:,} videos")
@@ -272,7 +275,7 @@ def split_check(args: argparse.Namespace) -> int:
     found = check(args.catalog, [find_pinned(args.store, split) for split in args.splits])
     for finding in found:
         print(f"{finding.severity}: {' and '.join(finding.splits)}: {finding.message}")
-        for example in finding.examples[:5]:
+        for example in finding.examples[: None if args.all else 5]:
             print(f"  {example}")
     if not found:
         print("nothing found")
@@ -328,31 +331,83 @@ def verify(args: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
+def materialize(args: argparse.Namespace) -> int:
+    """Write a split's faces once more in its own order, as stored or as raw pixels; training finds and reads them."""
+    from queries.pinned import find_pinned
+    from shards.cache import Cache
+    from shards.materialize import materialize as write
+    from shards.remote import placed_at
+    from shards.split import Split
+
+    cache = Cache(args.cache, int(args.cache_gb * 1e9))
+    for ref in args.splits:
+        place = placed_at(args.shards, args.cache, args.cache_gb)
+        split = Split.open(find_pinned(args.store, ref), place, args.cache)
+        for made in write(split, cache, args.members, raw=args.raw, workers=args.workers, progress=_Counter("faces")):
+            state = "" if made.new else ", there already"
+            print(f"{split.name}@{split.hash[:12]}: {made.member} {made.form}, {made.bytes / 1e9:,.3g} GB{state}")
+    return 0
+
+
+def cache(args: argparse.Namespace) -> int:
+    """List what the local cache holds, or free it: fetched bytes of remote shards, materialised splits."""
+    from shards.cache import Cache
+
+    if not args.cache.expanduser().is_dir():
+        print(f"there is no cache {args.cache}")
+        return 0
+    folder = Cache(args.cache)
+    if args.keep_gb is not None:
+        folder.shrink(int(args.keep_gb * 1e9))
+    entries = folder.entries()
+    rows = [
+        [entry.kind, entry.path.name[:12], ".".join(entry.path.name.split(".")[1:-1]), f"{entry.bytes / 1e9:,.3g}"]
+        for entry in entries
+    ]
+    _table(None, ["kind", "content or split", "what", "GB"], rows, numbers=1)
+    print(f"{len(entries):,} entries, {sum(entry.bytes for entry in entries) / 1e9:,.3g} GB in {folder.folder}")
+    return 0
+
+
 def features(args: argparse.Namespace) -> int:
-    """Compute the perceptual hash of every face that has none, for `deepshard duplicates`."""
+    """Compute what the faces still lack: perceptual hashes for `duplicates`, or embeddings for `persons`."""
     from queries.ingest import ingest_store
-    from shards.features import compute
+    from shards.features import PHASH, PHASH_INNER, compute
 
     if not (args.store / "shards").is_dir():
         raise _usage(f"there is no folder {args.store / 'shards'}: name the store with --store")
+    if args.kind == "embedding":
+        from curation.faces.embedding import EMBEDDING
+
+        kinds = [EMBEDDING]
+    else:
+        kinds = [PHASH, PHASH_INNER]
     done = []
-    for shard in compute(args.store, workers=args.workers or len(os.sched_getaffinity(0))):
-        done.append(shard)
-        for fault in shard.faults:
-            print(f"problem: {fault}")
+    for kind in kinds:
+        for shard in compute(args.store, kind, workers=args.workers or len(os.sched_getaffinity(0))):
+            done.append(shard)
+            for fault in shard.faults:
+                print(f"problem: {fault}")
     problems = ingest_store(args.catalog, args.store).problems
     for problem in problems:
         print(f"problem: {problem}")
-    faces = sum(shard.faces for shard in done)
-    print(f"{faces:,} faces of {len(done):,} shards hashed" if done else "nothing to do: every face has its hash")
+    faces, empty = (sum(getattr(shard, count) for shard in done) for count in ("faces", "empty"))
+    print(f"{faces:,} faces: {args.kind} written" if done else f"nothing to do: every face has its {args.kind}")
+    if empty:
+        print(f"{empty:,} of them came without landmarks, so that they have none")
     return 1 if problems or any(shard.faults for shard in done) else 0
 
 
 def duplicates(args: argparse.Namespace) -> int:
-    """List the videos that show the same footage, and the forgeries of it, by the hashes of their faces."""
+    """Find the videos that show the same footage, and the forgeries of it, by the hashes of their faces."""
     from queries.duplicates import duplicates as find
+    from queries.duplicates import write
+    from queries.ingest import ingest_file
 
     found = find(args.catalog, args.recipe, args.distance)
+    if not args.recipe:
+        for file in write(found, args.store):
+            ingest_file(args.catalog, args.store, file)
     if args.json:
         for group in found.groups:
             print(json.dumps({"relation": "same footage", **dataclasses.asdict(group)}))
@@ -374,17 +429,41 @@ def duplicates(args: argparse.Namespace) -> int:
     if hidden := len(found.forgeries) - len(shown):
         print(f"{hidden:,} matches of forgeries as their datasets tell them: the same command with --all or --json")
     videos = sum(len(group.videos) for group in found.groups)
-    print(f"{len(found.groups):,} groups with {videos:,} of {found.videos:,} videos ({found.faces:,} faces)")
+    print(f"{len(found.groups):,} groups with {videos:,} of {len(found.videos):,} videos ({found.faces:,} faces)")
+    if args.recipe:
+        print("not kept for lints and checks, since it is of one recipe: the same command without --recipe")
     if found.unhashed:
         print(f"{found.unhashed:,} faces have no hash yet: deepshard features")
     return 0
 
 
+def persons(args: argparse.Namespace) -> int:
+    """Cluster the people in all videos by the embeddings of their faces, where names do not tell who they are."""
+    from queries.ingest import ingest_file
+    from queries.persons import persons as find
+    from queries.persons import write
+
+    found = find(args.catalog, args.distance)
+    ingest_file(args.catalog, args.store, write(found, args.store))
+    if args.json:
+        for track in found.tracks:
+            print(json.dumps(dataclasses.asdict(track)))
+        return 0
+    print(f"{found.clusters:,} people in {len(found.tracks):,} tracks of videos (table persons)")
+    if found.unknown:
+        print(f"{found.unknown:,} videos have no embedding: deepshard features --kind embedding")
+    return 0
+
+
 def results(args: argparse.Namespace) -> int:
-    """Show the metrics of every run on each of its test splits, from the predictions in the catalog."""
+    """Show the metrics of every run on each of its test splits, or import scores that were made elsewhere."""
     from queries.ingest import ingest_store
     from training.results import results as figures
 
+    if args.what == "import":
+        _import_scores(args)
+    elif foreign := [f"--{name}" for name in ("split", "name", "column", "detector") if getattr(args, name)]:
+        raise _usage(f"{', '.join(foreign)} belong to `deepshard results import FILE.csv`")
     ingest_store(args.catalog, args.store)  # predictions that a run could not hand in while the catalog was held
     rows = figures(catalog=args.catalog, run=args.run, by=args.by)
     if args.json:
@@ -406,6 +485,66 @@ def results(args: argparse.Namespace) -> int:
     for reason in sorted({row["reason"] for row in rows if row["reason"]}):
         print(f"-: {reason}")
     return 0
+
+
+def _import_scores(args: argparse.Namespace) -> None:
+    """Makes a run of the scores in a CSV file, whose figures are then the ones shown."""
+    from queries.pinned import find_pinned
+    from shards.split import Split
+    from training.foreign import import_scores
+
+    if not (args.file and args.split and args.name):
+        raise _usage("write `deepshard results import FILE.csv --split SPLIT --name RUN`")
+    if args.run:
+        raise _usage("the figures of the imported run are shown: leave --run away")
+    split = Split.open(find_pinned(args.store, args.split))
+    import_scores(args.store, split, args.file, args.name, args.column or "score", args.detector)
+    args.run = args.name
+
+
+def explain_heatmaps(args: argparse.Namespace) -> int:
+    """Compare where detectors look: Grad-CAM heat maps of fakes, their similarity, the heat inside the masks."""
+    from training.explain.report import explain_heatmaps as explain
+
+    found = explain(
+        args.store,
+        args.runs,
+        _splits(args),
+        args.out,
+        images=args.images,
+        guided=args.guided,
+        shown=args.examples,
+        progress=_Counter("fakes"),
+    )
+    bands = found[0].bands
+    columns = ["split", "fakes", "mean SSIM", *bands, "no heat twice", *(f"inside, {run}" for run in args.runs), "mask"]
+    rows = [
+        [one.split, one.fakes, one.mean, *one.bands.values(), one.without_heat, *one.inside.values(), one.mask_area]
+        for one in found
+    ]
+    _table(None, columns, [[_cell(value) for value in row] for row in rows], numbers=len(columns) - 1)
+    print(f"tables and pictures are in {args.out}")
+    return 0
+
+
+def explain_neurons(args: argparse.Namespace) -> int:
+    """Measure what each neuron of a detector contributes on several test sets, and which ones on all of them."""
+    from training.explain.report import explain_neurons as explain
+
+    table = explain(args.store, args.run, _splits(args), args.out, images=args.images, progress=_Counter("faces"))
+    columns = ["top", "times", "neurons", "expected", "tied"]
+    rows = [[_cell(value) for value in row.values()] for row in table.to_pylist()]
+    _table(f"neurons in the top of so many of {len(args.split)} sets; how many by chance", columns, rows, numbers=5)
+    print(f"tables and pictures are in {args.out}")
+    return 0
+
+
+def _splits(args: argparse.Namespace) -> list:
+    """The pinned splits that --split names, opened."""
+    from queries.pinned import find_pinned
+    from shards.split import Split
+
+    return [Split.open(find_pinned(args.store, ref)) for ref in args.split]
 
 
 def predict(args: argparse.Namespace) -> int:
@@ -434,6 +573,19 @@ def predict(args: argparse.Namespace) -> int:
         else:
             print(f"{file}: {scores.mean():.4f} probability of fake, mean over {len(scores)} faces")
     return 1 if failed else 0
+
+
+def study(args: argparse.Namespace) -> int:
+    """Go through a paper's study: pin its splits, train its detectors, and write its tables and figures."""
+    from training.studies.config import read_study
+    from training.studies.generalizability import STAGES, describe, run_study
+
+    plan = read_study(args.config)
+    say = functools.partial(print, flush=True)
+    if args.dry_run:
+        describe(plan, args.store, say)
+        return 0
+    return 0 if run_study(plan, args.catalog, args.store, args.only or STAGES, say) else 1
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -487,6 +639,18 @@ class _Progress:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+class _Counter:
+    """How many of how many are done: one line that is written over on a terminal, nothing in a log."""
+
+    def __init__(self, what: str):
+        self._what = what
+
+    def __call__(self, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            end = "\n" if done == total else "\r"
+            print(f"{done:,} of {total:,} {self._what}", end=end, file=sys.stderr, flush=True)
 
 
 def _split_file(word: str) -> Path:
@@ -589,10 +753,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    def add(name: str, function, under=commands) -> argparse.ArgumentParser:
+    def add(name: str, function, under=commands, parents=()) -> argparse.ArgumentParser:
         head = function.__doc__.strip().splitlines()[0]
         command = under.add_parser(
-            name, parents=[places], help=head[0].lower() + head[1:].rstrip("."), description=head
+            name, parents=[places, *parents], help=head[0].lower() + head[1:].rstrip("."), description=head
         )
         command.set_defaults(command=function)
         return command
@@ -666,29 +830,79 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--test", type=float, default=0.15, help="share of the videos (0.15)")
     command.add_argument("--seed", type=int, default=1, help="which people go where (1)")
     command.add_argument("--cut", action="store_true", help="lose videos where people meet too much")
+    command.add_argument("--persons", action="store_true", help="people are told by their faces too: deepshard persons")
     command.add_argument("--to", type=Path, default=Path("."), help="folder of the three files (here)")
     command.add_argument("--name", help="default: the file's name; _train, _val and _test follow")
     command = add("check", split_check, splits)
     command.add_argument("splits", nargs="+", help="two or more pinned splits, e.g. train, val and test of one study")
+    command.add_argument("--all", action="store_true", help="every example that is kept, not the first five")
     command.add_argument("--strict", action="store_true", help="exit with 1 where there is an error")
 
-    add("features", features).add_argument("--workers", type=int, help="processes (default: one per CPU)")
+    caching = argparse.ArgumentParser(add_help=False)
+    caching.add_argument("--cache", type=Path, default=Path("~/.cache/deepshard"), help="folder (~/.cache/deepshard)")
+    command = add("materialize", materialize, parents=[caching])
+    command.add_argument("splits", nargs="+", help="pinned splits")
+    command.add_argument("--raw", action="store_true", help="images and masks as pixels: no decoding in training")
+    members = ["image", "mask", "json", "partner"]
+    command.add_argument("--members", nargs="+", choices=members, default=["image"], help="what of a face (image)")
+    command.add_argument("--shards", help="folder or address of the shards (default: those of the store)")
+    command.add_argument("--cache-gb", type=float, default=50, help="what the whole cache may take (50)")
+    command.add_argument("--workers", type=int, default=0, help="processes that decode (0: this one)")
+    command = add("cache", cache, parents=[caching])
+    command.add_argument("--keep-gb", type=float, help="evict the least recently used until so much is left")
+
+    command = add("features", features)
+    command.add_argument("--kind", choices=["phash", "embedding"], default="phash", help="what is computed (phash)")
+    command.add_argument("--workers", type=int, help="processes (default: one per CPU)")
 
     command = add("duplicates", duplicates)
-    command.add_argument("--recipe", help="only the faces of the recipe of this name")
-    command.add_argument("--distance", type=int, default=44, help="bits of 256 by which faces may differ (44)")
+    command.add_argument("--recipe", help="only the faces of the recipe of this name; nothing is kept")
+    command.add_argument("--distance", type=int, default=112, help="bits of 576 by which faces may differ (112)")
     command.add_argument("--all", action="store_true", help="also forgeries that their datasets tell of")
     command.add_argument("--json", action="store_true", help="one object a group, then one a forgery")
 
+    command = add("persons", persons)
+    command.add_argument(
+        "--distance", type=float, default=0.4, help="between the faces of one person, on average (0.4)"
+    )
+    command.add_argument("--json", action="store_true", help="one object a track")
+
     command = add("results", results)
+    command.add_argument("what", nargs="?", choices=["show", "import"], default="show")
+    command.add_argument("file", nargs="?", help="to import: a CSV of sample_id (or key) and score, a line a face")
+    command.add_argument("--split", help="to import: the pinned split that was scored")
+    command.add_argument("--name", help="to import: of the run that the scores become")
+    command.add_argument("--column", help="to import: the column with the probability of fake (score)")
+    command.add_argument("--detector", help="to import: what made the scores (the name of the run)")
     command.add_argument("--run", help="of one run")
     command.add_argument("--by", choices=["dataset", "method", "quality"], help="broken down")
     command.add_argument("--json", action="store_true", help="one object a line")
+
+    explain = commands.add_parser("explain", help="see what detectors look at and which neurons decide")
+    explain = explain.add_subparsers(required=True, metavar="command")
+    explaining = argparse.ArgumentParser(add_help=False)
+    explaining.add_argument("--split", nargs="+", required=True, help="pinned splits")
+    explaining.add_argument("--out", type=Path, default=Path("explained"), help="folder of the results (explained)")
+    command = add("heatmaps", explain_heatmaps, explain, parents=[explaining])
+    command.add_argument("runs", nargs="+", help="runs, e.g. a detector and two that were fine-tuned from it")
+    command.add_argument("--images", type=int, default=1000, help="fakes of each split (1000)")
+    command.add_argument("--guided", action="store_true", help="Grad-CAM times guided backpropagation")
+    command.add_argument("--examples", type=int, default=4, help="fakes that are drawn (4)")
+    command = add("neurons", explain_neurons, explain, parents=[explaining])
+    command.add_argument("run", help="of a detector that tells its neurons, e.g. mesonet4")
+    command.add_argument("--images", type=int, default=1920, help="faces of each split (1920)")
 
     command = add("predict", predict)
     command.add_argument("files", nargs="+", help="videos or images")
     command.add_argument("--checkpoint", required=True, help="a run, or a checkpoint's folder")
     command.add_argument("--json", action="store_true")
+
+    command = add("study", study)
+    command.add_argument("study", choices=["generalizability"], help="which one: docs/study.md")
+    command.add_argument("--config", type=Path, required=True, help="a study's YAML file, see training/studies/")
+    stages = ["pin", "train", "tables", "heatmaps", "neurons", "figures"]
+    command.add_argument("--only", nargs="+", choices=stages, metavar="STAGE", help=f"of {', '.join(stages)}")
+    command.add_argument("--dry-run", action="store_true", help="say what there is and what would be done")
 
     command = add("demo", demo)
     command.add_argument("folder", nargs="?", type=Path, default=Path("demo"))

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.files import content_hash, fingerprint, is_there
+from curation.sources.archive import ArchiveError
 from curation.sources.remote import Place, RemotePath, place_of
 from curation.sources.tree import unspell
 from queries.catalog import connect_read
@@ -108,7 +109,7 @@ def _compare(row: dict[str, Any], path: Place) -> bool | dict[str, Any] | None:
         return False
     try:
         content = content_hash(path, row["kind"])
-    except OSError:  # whoever tries it next will say why
+    except (OSError, ArchiveError):  # whoever tries it next will say why
         return (size, mtime) not in known
     if content not in row["contents"]:
         return True

@@ -1,27 +1,26 @@
-"""One video at a time from an address onto this machine: decoders read files, and nothing else than files.
+"""One video at a time from an address or an archive onto this machine: decoders read files and nothing else.
 
 The video and its mask are brought into a scratch folder, whole and with the size that the store told, and are removed
 when it is done. Whatever a store answers goes into the video's reason; a store that cannot be reached ends the run.
 """
 
 import dataclasses
-import errno
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from curation.files import fingerprint
+from curation.files import fingerprint, unpack
 from curation.frames.image_clip import image_files
-from curation.scratch import ScratchError, scratch_folder
-from curation.sources.remote import RemotePath, place_of
+from curation.scratch import own_disk, scratch_folder
+from curation.sources.archive import ArchiveError, archive_of
+from curation.sources.remote import Place, RemotePath, place_of
 from curation.sources.tree import unspell
 from curation.video import Task, require_root
 
 _TRIES = 3
 _THREADS = 8  # of a folder of images: small files are mostly waiting
-_OWN_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class NotFetched(Exception):
@@ -30,23 +29,29 @@ class NotFetched(Exception):
 
 @contextmanager
 def at_hand(task: Task, with_mask: bool, beat: Callable[[], None]) -> Iterator[Task]:
-    """The task with its files on this machine: itself where they are, else with a scratch folder as its root.
+    """The task with its files on this machine: itself where they lie there, else with a scratch folder as its root.
 
     Raises NotFetched, ScratchError, and SourceGone where the root itself cannot be listed.
     """
     root, video = place_of(task.root), task.video
-    if isinstance(root, Path):
+    place = root / unspell(video["path"])
+    packed = archive_of(place) is not None
+    if isinstance(root, Path) and not packed:
         yield task
         return
     with scratch_folder() as folder:
-        place = root / unspell(video["path"])
         try:
             size, mtime = fingerprint(place, video["kind"])
-            _bring(place, folder / unspell(video["path"]), video["kind"] == "frames", beat)
+            if packed:
+                _unpack(place, folder / unspell(video["path"]), beat)
+            else:
+                _bring(place, folder / unspell(video["path"]), video["kind"] == "frames", beat)
             if video["mask_path"] and with_mask:
                 mask = root / unspell(video["mask_path"])
                 with suppress(FileNotFoundError):  # the clip of the mask will say that there is none
                     _bring(mask, folder / unspell(video["mask_path"]), mask.is_dir(), beat)
+        except ArchiveError as error:
+            raise NotFetched(str(error)) from error
         except OSError as error:
             require_root(task)
             raise NotFetched(f"cannot be read: {error.strerror or error}") from error
@@ -54,8 +59,19 @@ def at_hand(task: Task, with_mask: bool, beat: Callable[[], None]) -> Iterator[T
         yield dataclasses.replace(task, video=here, root=str(folder), fetched=True)
 
 
+def _unpack(place: Place, to: Path, beat: Callable[[], None]) -> None:
+    """A folder out of its archive, which is brought first where it is far, because a store may break off."""
+    archive, inner = archive_of(place)
+    if isinstance(archive, Path):
+        unpack(archive, inner, to, beat)
+        return
+    with scratch_folder() as folder:
+        _bring(archive, folder / archive.name, False, beat)
+        unpack(folder / archive.name, inner, to, beat)
+
+
 def _bring(place: RemotePath, file: Path, folder: bool, beat: Callable[[], None]) -> None:
-    with _own_disk():
+    with own_disk():
         (file if folder else file.parent).mkdir(parents=True, exist_ok=True)
     if not folder:
         _copy(place, file, beat)
@@ -68,14 +84,14 @@ def _bring(place: RemotePath, file: Path, folder: bool, beat: Callable[[], None]
 def _copy(place: RemotePath, file: Path, beat: Callable[[], None]) -> None:
     for left in reversed(range(_TRIES)):
         try:
-            with _own_disk():
+            with own_disk():
                 out = file.open("wb")
             with out:
                 for block in place.blocks():
-                    with _own_disk():
+                    with own_disk():
                         out.write(block)
                     beat()
-                with _own_disk():
+                with own_disk():
                     out.flush()
             return
         except (FileNotFoundError, PermissionError):
@@ -84,13 +100,3 @@ def _copy(place: RemotePath, file: Path, beat: Callable[[], None]) -> None:
             if not left:
                 raise
             time.sleep(2 ** (_TRIES - 1 - left))
-
-
-@contextmanager
-def _own_disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _OWN_FAULTS:
-            raise ScratchError.of(error) from error
-        raise

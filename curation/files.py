@@ -1,11 +1,14 @@
-"""A video's bytes, on a disk or in a store: size and time, a hash, and whether what they lie on is there at all."""
+"""A video's bytes, on a disk, in a store or in an archive: size and time, a hash, and whether it is there at all."""
 
 import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from curation.frames.image_clip import image_files
+from curation.scratch import own_disk, scratch_folder
+from curation.sources.archive import archive_of, images
 from curation.sources.remote import Place, RemotePath
 
 
@@ -21,7 +24,11 @@ def is_there(root: Place) -> bool:
 
 
 def fingerprint(path: Place, kind: str) -> tuple[int, int]:
-    """Size in bytes and time of modification in ns; of a folder of images, their sum and the newest. Raises OSError."""
+    """Size in bytes and time of modification in ns; of a folder of images, their sum and the newest; of what lies in an
+    archive, the archive's. Raises OSError."""
+    if packed := archive_of(path):
+        stat = packed[0].stat()
+        return stat.st_size, stat.st_mtime_ns
     if kind != "frames":
         stat = path.stat()
         return stat.st_size, stat.st_mtime_ns
@@ -30,12 +37,39 @@ def fingerprint(path: Place, kind: str) -> tuple[int, int]:
 
 
 def content_hash(path: Place, kind: str, beat: Callable[[], None] = lambda: None) -> str:
-    """SHA-256 of a file's bytes; of a folder of images, of their names and bytes in natural order. Raises OSError."""
+    """SHA-256 of a file's bytes; of a folder of images, packed or not, of their names and bytes in natural order.
+
+    Raises OSError; ArchiveError and ScratchError where it lies in an archive."""
+    if packed := archive_of(path):
+        with scratch_folder() as folder:
+            unpack(*packed, folder / "images", beat)
+            return content_hash(folder / "images", kind, beat)
     digest = hashlib.sha256()
     for block in _blocks(image_files(path) if kind == "frames" else [path], kind == "frames"):
         digest.update(block)
         beat()
     return digest.hexdigest()
+
+
+def unpack(archive: Place, inner: str, to: Path, beat: Callable[[], None]) -> None:
+    """The images of a folder in an archive as files in the folder ``to``. Raises ArchiveError, OSError, ScratchError;
+    FileNotFoundError where the archive has no such folder."""
+    with own_disk():
+        to.mkdir(parents=True)
+    found = False
+    for name, stream in images(archive, inner, beat):
+        found = True
+        with own_disk():
+            out = (to / name).open("wb")
+        with out:
+            while block := stream.read(1 << 20):
+                with own_disk():
+                    out.write(block)
+                beat()
+            with own_disk():
+                out.flush()
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, f"the archive has no images in {inner}", str(archive))
 
 
 def _blocks(files: Iterable[Place], named: bool) -> Iterator[bytes]:

@@ -1,9 +1,10 @@
-"""Folders on this machine for as long as one video is at work: what was fetched, a part that will travel.
+"""Folders on this machine for as long as one video is at work: what was fetched or unpacked, a part that will travel.
 
 They lie where TMPDIR says and are removed at the end. A worker that was killed cannot do that, so each folder carries a
 lock that ends with its process, and a worker that starts removes those without a living one.
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -14,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 _PREFIX = "deepshard-scratch-"
+_OWN_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class ScratchError(RuntimeError):
@@ -45,6 +47,17 @@ def scratch_folder() -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+@contextmanager
+def own_disk() -> Iterator[None]:
+    """Around what writes into a scratch folder: a fault of this machine's disk is a ScratchError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OWN_FAULTS:
+            raise ScratchError.of(error) from error
+        raise
 
 
 @cache  # once a process

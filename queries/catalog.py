@@ -6,6 +6,7 @@ version; views and macros are renewed by whoever writes next. Locks are not to b
 the catalog on a local disk, it can be rebuilt from the store.
 """
 
+import csv
 import hashlib
 import os
 import random
@@ -20,7 +21,7 @@ import duckdb
 
 from queries.errors import CatalogBusy, CatalogError, NoCatalog
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 TIMEOUT_S = 60.0
 
 _HERE = Path(__file__).parent
@@ -97,7 +98,7 @@ def remove(path: Path) -> None:
 
 
 def columns(table: str) -> tuple[str, ...]:
-    """The columns of a table of the schema, in order."""
+    """The columns of a table or view of the schema, in order."""
     return _schema()[table]
 
 
@@ -221,6 +222,7 @@ def _make(db: duckdb.DuckDBPyConnection) -> None:
 def _schema() -> dict[str, tuple[str, ...]]:
     with duckdb.connect() as db:
         db.execute(script("schema"))
+        db.execute(script("views"))
         rows = db.execute(
             "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
             "WHERE NOT internal GROUP BY ALL"
@@ -229,15 +231,23 @@ def _schema() -> dict[str, tuple[str, ...]]:
 
 
 def _define(db: duckdb.DuckDBPyConnection) -> None:
-    """Views and macros as this version has them."""
+    """Views, macros and what is known of published datasets, as this version has them."""
     for name in ("views", "macros"):
         db.execute(script(name))
+    db.execute("DELETE FROM aliases WHERE file IS NULL")
+    db.executemany("INSERT INTO aliases VALUES ($kind, $one, $other, $said_by, NULL)", _aliases())
     db.execute("UPDATE meta SET value = ? WHERE key = 'definitions'", [_definitions()])
 
 
 @cache
 def _definitions() -> str:
-    return hashlib.sha256((script("views") + script("macros")).encode()).hexdigest()
+    return hashlib.sha256((script("views") + script("macros") + repr(_aliases())).encode()).hexdigest()
+
+
+@cache
+def _aliases() -> list[dict[str, str]]:
+    with (_HERE / "aliases.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _log(path: Path) -> Path:

@@ -85,7 +85,7 @@ def _load(db: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
     db.execute(
         """
         CREATE TEMP TABLE side_videos AS
-        SELECT m.place, m.side, m.video_id, v.video_id IS NOT NULL AS known, v.dataset, v.official_split,
+        SELECT m.place, m.side, m.video_id, v.video_id IS NOT NULL AS known, v.dataset, v.method, v.official_split,
                v.original_video, v.target_id, v.source_id, v.visible_id, v.content
         FROM (SELECT DISTINCT place, side, video_id FROM members) m
         JOIN sides USING (place)

@@ -13,7 +13,7 @@ FROM (
     UNION ALL BY NAME
     SELECT packed.* EXCLUDE (recipe_hash, content, status, reason, decoder, codec, width, height, fps, frame_count,
                              rotation, frames_wanted, frames_read, frames_with_face, faces, missing, versions,
-                             attempted_at, pack),
+                             attempted_at, pack, attempt),
            false AS in_scan, attempted_at AS known_at, pack AS tie
     FROM packed
     WHERE video_id IN (FROM touched)
@@ -31,7 +31,7 @@ SELECT tried.*, row_number() OVER (PARTITION BY video_id, recipe_hash
                                             content DESC) = 1 AS current
 FROM (
     SELECT video_id, packed.recipe_hash, content, status, reason, decoder, codec, width, height, fps, frame_count,
-           rotation, frames_wanted, frames_read, frames_with_face, faces, missing, versions, attempted_at, pack
+           rotation, frames_wanted, frames_read, frames_with_face, faces, missing, versions, attempted_at, pack, attempt
     FROM packed JOIN shards ON shard = pack
     WHERE video_id IN (FROM touched)
     QUALIFY row_number() OVER (PARTITION BY video_id, packed.recipe_hash, content

@@ -50,10 +50,12 @@ def build(
     test: float = 0.15,
     seed: int = 1,
     cut: bool = False,
+    persons: bool = False,
 ) -> Built:
     """Write ``folder/NAME_{train,val,test}.sql``, which share out the faces of the split file ``sql_path``.
 
-    ``val``, ``test``: shares of the videos, the rest is for training; ``cut``: lose videos where groups are too large.
+    ``val``, ``test``: shares of the videos, the rest is for training; ``cut``: lose videos where groups are too large;
+    ``persons``: people are also told by the clusters of their faces, see queries/persons.py.
     Raises SplitError: the shares are impossible, groups are too large (with what a cut would lose), a file is there.
     """
     shares = (1 - val - test, val, test)
@@ -68,11 +70,14 @@ def build(
     answer = run_split(Path(catalog), file.query({}))
     with connect_read(catalog) as db:
         _load(db, answer)
+        if persons:
+            _know(db, file.path)
         sizes = [n for (n,) in db.execute("SELECT count(*) FROM video_components(whole) GROUP BY component").fetchall()]
         videos = _dealt(db, val, test, seed)
         total, groups, largest = sum(sizes), len(sizes), max(sizes, default=0)
         if all(videos[side] >= LEAST * share * total for side, share in zip(SIDES, shares, strict=True)):
-            texts = {side: _dealing(file.title or name, side, file.path, folder, val, test, seed) for side in SIDES}
+            titled = file.title or name
+            texts = {side: _dealing(titled, side, file.path, folder, val, test, seed, persons) for side in SIDES}
             return Built(_write(files, texts), videos, groups, largest)
         people, edges = _edges(db)
     place, lost, fewest = smallest_cut(edges, len(people), shares, seed)
@@ -90,7 +95,8 @@ def build(
     listed = {
         side: sorted(p for atom, s in enumerate(place) if SIDES[s] == side for p in people[atom]) for side in SIDES
     }
-    texts = {side: _cutting(file.title or name, side, file.path, folder, listed, lost, total) for side in SIDES}
+    titled = file.title or name
+    texts = {side: _cutting(titled, side, file.path, folder, listed, lost, total, persons) for side in SIDES}
     return Built(_write(files, texts), videos, groups, largest, lost, fewest)
 
 
@@ -170,12 +176,24 @@ def _load(db: duckdb.DuckDBPyConnection, answer) -> None:
     """The videos of a split's answer as the temporary table ``whole``."""
     db.register("answer", answer)
     faceless = "video_id IN (SELECT video_id FROM answer WHERE sample_id IS NULL)"
-    columns = "video_id, target_id, source_id, visible_id, original_video, content"
+    columns = "video_id, label, target_id, source_id, visible_id, original_video, content"
     db.execute(
         f"CREATE TEMP TABLE whole AS SELECT DISTINCT {columns} FROM faces SEMI JOIN answer USING (sample_id) "
         + (f"UNION SELECT {columns} FROM faceless WHERE {faceless}" if "video_id" in answer.column_names else "")
     )
     db.unregister("answer")
+
+
+def _know(db: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """The people of ``whole`` by their faces too. Raises SplitError where no face was clustered."""
+    ((known,),) = db.execute("SELECT count(*) FROM whole SEMI JOIN persons USING (video_id, content)").fetchall()
+    if not known:
+        raise SplitError(
+            f"{path}: no video of it has a person: run `deepshard features --kind embedding`, then `deepshard persons`"
+        )
+    db.execute("CREATE TEMP TABLE named AS FROM with_persons(whole)")
+    db.execute("DROP TABLE whole")
+    db.execute("ALTER TABLE named RENAME TO whole")
 
 
 def _dealt(db: duckdb.DuckDBPyConnection, val: float, test: float, seed: int) -> dict[str, int]:
@@ -212,7 +230,7 @@ def _edges(db: duckdb.DuckDBPyConnection) -> tuple[dict[int, list[str]], list[tu
         if content:
             join(target or people[0], f"~file {content}")
     known = {person for people in met.values() for person in people}
-    for one, other in db.execute("SELECT 'ffpp:' || one, 'ffpp:' || other FROM ffpp_relatives()").fetchall():
+    for one, other in db.execute("SELECT one, other FROM relatives").fetchall():
         if {one, other} <= known:
             join(one, other)
     number = {root: i for i, root in enumerate(sorted({find(person) for person in known}))}
@@ -223,7 +241,9 @@ def _edges(db: duckdb.DuckDBPyConnection) -> tuple[dict[int, list[str]], list[tu
     return people, sorted(counts.items())
 
 
-def _dealing(title: str, side: str, base: Path, folder: Path, val: float, test: float, seed: int) -> str:
+def _dealing(title: str, side: str, base: Path, folder: Path, val: float, test: float, seed: int, persons: bool) -> str:
+    known, people = _people(persons)
+    head = f"WITH {known}\n" if known else ""
     return f"""-- {title}: {side} side, no person, original clip or file of the other sides
 -- Groups of people who meet in videos are dealt out whole, see identity_sides in docs/splits.md.
 -- uses: whole = {_relative(base, folder)}
@@ -231,25 +251,33 @@ def _dealing(title: str, side: str, base: Path, folder: Path, val: float, test: 
 -- param test_share: {test}  (of the videos)
 -- param deal: {seed}  (seed: which groups go where)
 
-SELECT sample_id, video_id
-FROM identity_sides(whole, val := $val_share, test := $test_share, seed := $deal)
+{head}SELECT sample_id, video_id
+FROM identity_sides({people}, val := $val_share, test := $test_share, seed := $deal)
 WHERE side = '{side}'
 """
 
 
-def _cutting(title: str, side: str, base: Path, folder: Path, listed: Mapping, lost: int, total: int) -> str:
+def _cutting(
+    title: str, side: str, base: Path, folder: Path, listed: Mapping, lost: int, total: int, persons: bool
+) -> str:
     lists = {name: ", ".join("'" + person.replace("'", "''") + "'" for person in listed[name]) for name in SIDES}
+    known, people = _people(persons)
     return f"""-- {title}: {side} side, no person, original clip or file of the other sides
 -- {lost} of {total} videos show people of two sides and are on none.
 -- uses: whole = {_relative(base, folder)}
 
-WITH side AS (
+WITH {f"{known}, " if known else ""}side AS (
     SELECT [{lists[side]}] AS people
 )
 SELECT sample_id, video_id
-FROM whole, side
+FROM {people}, side
 WHERE list_has_all(people, people_or_clip(target_id, source_id, visible_id, original_video, video_id))
 """
+
+
+def _people(persons: bool) -> tuple[str, str]:
+    """(a CTE that names people by their faces too, or nothing; the table of the faces to deal out)."""
+    return ("known AS (\n    FROM with_persons(whole)\n)", "known") if persons else ("", "whole")
 
 
 def _relative(base: Path, folder: Path) -> str:

@@ -8,13 +8,17 @@ rows, marked in ``shards.tar``: predictions made from them stay readable, the re
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from queries import catalog as catalogs
 from queries.catalog import columns, connect_read, connect_write, script
@@ -22,8 +26,15 @@ from queries.errors import IngestError, NoCatalog
 from queries.packs import Pack, PackProblem, PackRows, find_packs, read_pack, tar_state
 from queries.records import READERS, FileProblem, Rows
 
-_BATCH_FACES = 100_000  # faces in one transaction: it should last a second, and never two
+# Faces in one transaction, in row groups of DuckDB's: in half a million together a row costs half as much as in single
+# row groups. A slow disk gets fewer: a transaction should last a second, and never two.
+_LEAST_FACES, _MOST_FACES = 122_880, 4 * 122_880
+_LONG_S = 0.8
+# Threads write row groups of their own. To join these at a checkpoint costs as much as to write them, so that happens a
+# little at a time, beside small batches.
+_UNORDERED = "SET preserve_insertion_order = false; SET max_vacuum_tasks = {joined}"
 _BATCH_PACKS = 500
+_READ_AHEAD = 160  # packs of a few thousand faces: what is read while a transaction runs
 
 
 @dataclass(frozen=True)
@@ -199,11 +210,13 @@ def _drop_file(db: duckdb.DuckDBPyConnection, path: str, kind: str) -> None:
         _touch(db, "SELECT video_id FROM scanned WHERE source = ?", [source])
         for table in ("sources", "expectations", "completeness", "scanned"):
             db.execute(f"DELETE FROM {table} WHERE source = ?", [source])
+        db.execute("DELETE FROM aliases WHERE file = ?", [path])
         _derive(db)
     elif kind == "recipe":
         db.execute("DELETE FROM recipes WHERE starts_with(recipe_hash, ?)", [name.removesuffix(".json")])
     elif kind == "split":
         db.execute("DELETE FROM splits WHERE path = ?", [path])
+        db.execute("DELETE FROM split_parts WHERE file = ?", [path])
     elif kind == "seen":
         _touch(db, "SELECT video_id FROM seen WHERE file = ?", [path])
         db.execute("DELETE FROM seen WHERE file = ?", [path])
@@ -228,14 +241,21 @@ def _ingest_packs(catalog: str | Path, store: Path, known: _Known, report: Inges
             _derive(db)
         report.packs_removed = len(gone)
     new = [pack for name, pack in packs.items() if name not in shards or shards[name]["files"] != pack.files]
-    for batch in _batches(new, report):
+    wanted = _MOST_FACES
+    reading = _read_packs(new, report)
+    while batch := _batch(reading, wanted):
+        began = time.monotonic()
+        faces = sum(rows.faces for rows in batch)
         with connect_write(catalog) as db:
+            db.execute(_UNORDERED.format(joined=0 if faces >= _LEAST_FACES else 1))
             _drop_packs(db, [rows.pack.name for rows in batch])
             _take_packs(db, batch)
             _derive(db)
+        took = time.monotonic() - began
+        wanted = int(min(_MOST_FACES, max(_LEAST_FACES, faces * _LONG_S / took)))
         report.packs += len(batch)
         report.videos += sum(len(rows.videos) for rows in batch)
-        report.samples += sum(len(rows.samples) for rows in batch if rows.samples is not None)
+        report.samples += faces
     moved = [
         (pack.tar_bytes, tar_state(pack, row["samples"], row["tar_end"]), name)
         for name, row in shards.items()
@@ -250,51 +270,74 @@ def _ingest_packs(catalog: str | Path, store: Path, known: _Known, report: Inges
         report.tars = len(moved)
 
 
-def _batches(packs: Iterable[Pack], report: IngestReport) -> Iterator[list[PackRows]]:
-    """The packs' rows, read and checked, as many at a time as one transaction may hold."""
+def _read_packs(packs: list[Pack], report: IngestReport) -> Iterator[PackRows]:
+    """The packs' rows, read and checked, some ahead of whoever takes them."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        reading: deque[tuple[Pack, Future]] = deque()
+        for pack in [*packs, *[None] * _READ_AHEAD]:
+            if pack is not None:
+                reading.append((pack, pool.submit(read_pack, pack)))
+            if reading and (pack is None or len(reading) >= _READ_AHEAD):
+                read, rows = reading.popleft()
+                try:
+                    yield rows.result()
+                except PackProblem as problem:
+                    report.problems.append(Problem(f"shards/{read.name}", f"left out: {problem}"))
+
+
+def _batch(reading: Iterator[PackRows], faces: int) -> list[PackRows]:
+    """As many packs as have ``faces`` together, or what is left."""
     batch: list[PackRows] = []
-    for pack in packs:
-        try:
-            batch.append(read_pack(pack))
-        except PackProblem as problem:
-            report.problems.append(Problem(f"shards/{pack.name}", f"left out: {problem}"))
-            continue
-        faces = sum(len(rows.samples) for rows in batch if rows.samples is not None)
-        if faces >= _BATCH_FACES or len(batch) >= _BATCH_PACKS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    count = 0
+    for rows in reading:
+        batch.append(rows)
+        count += rows.faces
+        if count >= faces or len(batch) >= _BATCH_PACKS:
+            break
+    return batch
 
 
 def _take_packs(db: duckdb.DuckDBPyConnection, batch: list[PackRows]) -> None:
-    videos = [
-        rows.videos.append_column("pack", pa.array([rows.pack.name] * len(rows.videos), pa.string())) for rows in batch
-    ]
+    ((free,),) = db.execute("SELECT coalesce(max(attempt) + 1, 0) FROM packed").fetchall()
+    videos, samples, shards = [], [], []
+    for rows in batch:
+        attempts = pa.array(range(free, free + len(rows.videos)), pa.int32())
+        pack = pa.repeat(rows.pack.name, len(rows.videos))
+        videos.append(rows.videos.append_column("pack", pack).append_column("attempt", attempts))
+        if rows.samples is not None:
+            attempt = pc.add(rows.samples["place"], pa.scalar(free, pa.int32()))
+            samples.append(rows.samples.drop(["place"]).append_column("attempt", attempt))
+        free += len(rows.videos)
+        shards.append(
+            {
+                "shard": rows.pack.name,
+                "recipe_hash": rows.recipe_hash,
+                "videos": len(rows.videos),
+                "samples": rows.faces,
+                "tar_end": rows.tar_end,
+                "tar_bytes": rows.pack.tar_bytes,
+                "tar": tar_state(rows.pack, rows.faces, rows.tar_end),
+                "files": rows.pack.files,
+            }
+        )
     _insert(db, "packed", pa.concat_tables(videos, promote_options="permissive"))
-    if samples := [rows.samples for rows in batch if rows.samples is not None]:
-        _insert(db, "samples", pa.concat_tables(samples, promote_options="permissive"))
-    shards = [
-        {
-            "shard": rows.pack.name,
-            "recipe_hash": rows.recipe_hash,
-            "videos": len(rows.videos),
-            "samples": count,
-            "tar_end": rows.tar_end,
-            "tar_bytes": rows.pack.tar_bytes,
-            "tar": tar_state(rows.pack, count, rows.tar_end),
-            "files": rows.pack.files,
-        }
-        for rows in batch
-        for count in [0 if rows.samples is None else len(rows.samples)]
-    ]
+    if samples:
+        rows = pa.concat_tables(samples, promote_options="permissive").combine_chunks()
+        # few pieces, a row group each: for every piece DuckDB waits for the interpreter, in which packs are being read
+        _insert(db, "sample_rows", pa.Table.from_batches(rows.to_batches(max_chunksize=_LEAST_FACES)))
     _insert(db, "shards", pa.Table.from_pylist(shards))
     _touch(db, "SELECT video_id FROM packed WHERE pack IN (SELECT unnest(?))", [[rows.pack.name for rows in batch]])
 
 
 def _drop_packs(db: duckdb.DuckDBPyConnection, names: list[str]) -> None:
+    there = db.execute("SELECT shard FROM shards WHERE shard IN (SELECT unnest(?))", [names]).fetchall()
+    if not there:  # as a rule: to look through all rows for those of new packs is dear
+        return
+    names = [name for (name,) in there]
     _touch(db, "SELECT video_id FROM packed WHERE pack IN (SELECT unnest(?))", [names])
-    for table, column in (("samples", "shard"), ("packed", "pack"), ("shards", "shard")):
+    attempts = "SELECT attempt FROM packed WHERE pack IN (SELECT unnest(?))"
+    db.execute(f"DELETE FROM sample_rows WHERE attempt IN ({attempts})", [names])
+    for table, column in (("packed", "pack"), ("shards", "shard")):
         db.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT unnest(?))", [names])
 
 

@@ -35,26 +35,17 @@ CREATE OR REPLACE MACRO footage(original_video, video_id) AS coalesce(original_v
 -- clip(footage): a video's id without its quality: c23 and c40 of one clip are one clip
 CREATE OR REPLACE MACRO clip(footage) AS regexp_replace(footage, '^([^/]+/[^/]+)/[^/]+/', '\1/');
 
--- ffpp_relatives(): pairs (one, other) of FF++ sequences, in both directions, that are clips of one YouTube video or show one
--- person. From the dataset's list of YouTube ids, and its users' reports.
-CREATE OR REPLACE MACRO ffpp_relatives() AS TABLE
-    WITH _known(_one, _other) AS (
-        VALUES ('755', '756'), ('955', '954'), ('605', '606'), ('639', '640'), ('837', '838'), ('875', '876'),
-               ('982', '983'), ('942', '943'), ('043', '343'), ('179', '183'), ('179', '826'), ('183', '826')
-    )
-    SELECT _one AS one, _other AS other FROM _known UNION ALL SELECT _other, _one FROM _known;
-
 -- identities(target_id, source_id, visible_id): the people in a video, as a list without nulls
 CREATE OR REPLACE MACRO identities(target_id, source_id, visible_id) AS
     list_distinct(list_filter([target_id, source_id, visible_id], lambda id: id IS NOT NULL));
 
 -- drawn_per(t, per, n, seed): up to n faces of each value of the column `per`, by seeded draw.
 --   FROM drawn_per(train, method, n := 2000, seed := 1)
--- Faces are counted by the top 16 bits of their draw. So the n-th of each value, its edge, is found by sorting one bucket
+-- Faces are counted by the top 12 bits of their draw. So the n-th of each value, its edge, is found by sorting one bucket
 -- alone, with ties broken by sample_id, and everything up to the edge is taken.
 CREATE OR REPLACE MACRO drawn_per(t, per, n, seed) AS TABLE
     WITH _buckets AS (
-        SELECT per AS _part, draw(draw_key, seed) >> 48 AS _bucket, count(*) AS _faces
+        SELECT per AS _part, draw(draw_key, seed) >> 52 AS _bucket, count(*) AS _faces
         FROM query_table(t) WHERE sample_id IS NOT NULL GROUP BY ALL
     ), _filled AS (
         SELECT *, sum(_faces) OVER (PARTITION BY _part ORDER BY _bucket) AS _total FROM _buckets
@@ -63,7 +54,7 @@ CREATE OR REPLACE MACRO drawn_per(t, per, n, seed) AS TABLE
         FROM _filled WHERE _total >= n GROUP BY _part
     ), _edge AS (
         SELECT _last_part AS _edge_part, draw(draw_key, seed) AS _draw, sample_id AS _id
-        FROM query_table(t) JOIN _last ON per IS NOT DISTINCT FROM _last_part AND draw(draw_key, seed) >> 48 = _bucket
+        FROM query_table(t) JOIN _last ON per IS NOT DISTINCT FROM _last_part AND draw(draw_key, seed) >> 52 = _bucket
         WHERE sample_id IS NOT NULL
         QUALIFY row_number() OVER (PARTITION BY _last_part ORDER BY draw(draw_key, seed), sample_id) = _room
     )
@@ -84,7 +75,7 @@ CREATE OR REPLACE MACRO per_class(t, n, seed) AS TABLE FROM drawn_per(t, label, 
 --   FROM balanced(train, n := 8000, seed := 1)   FROM balanced(train, seed := 1)
 CREATE OR REPLACE MACRO balanced(t, seed, n := 9223372036854775807) AS TABLE
     WITH _buckets AS (
-        SELECT label AS _part, draw(draw_key, seed) >> 48 AS _bucket, count(*) AS _faces
+        SELECT label AS _part, draw(draw_key, seed) >> 52 AS _bucket, count(*) AS _faces
         FROM query_table(t) WHERE sample_id IS NOT NULL GROUP BY ALL
     ), _filled AS (
         SELECT *, sum(_faces) OVER (PARTITION BY _part ORDER BY _bucket) AS _total FROM _buckets
@@ -97,7 +88,7 @@ CREATE OR REPLACE MACRO balanced(t, seed, n := 9223372036854775807) AS TABLE
         FROM _filled, _wanted WHERE _total >= _each GROUP BY _part, _each
     ), _edge AS (
         SELECT _part, draw(draw_key, seed) AS _draw, sample_id AS _id
-        FROM query_table(t) JOIN _last ON label = _part AND draw(draw_key, seed) >> 48 = _bucket
+        FROM query_table(t) JOIN _last ON label = _part AND draw(draw_key, seed) >> 52 = _bucket
         WHERE sample_id IS NOT NULL
         QUALIFY row_number() OVER (PARTITION BY _part ORDER BY draw(draw_key, seed), sample_id) = _room
     )
@@ -106,32 +97,36 @@ CREATE OR REPLACE MACRO balanced(t, seed, n := 9223372036854775807) AS TABLE
     WHERE _f.sample_id IS NULL
        OR draw(_f.draw_key, seed) < _draw OR (draw(_f.draw_key, seed) = _draw AND _f.sample_id <= _id);
 
--- frames_per_video(t, n): up to n frames of every video, evenly spaced among those that t has of it; all faces of a frame
--- that is taken.  FROM frames_per_video(train, n := 16)
+-- frames_per_video(t, n): up to n frames of every video, evenly spaced among those that t has of it (the same that `evenly`
+-- picks); all faces of a frame that is taken.  FROM frames_per_video(train, n := 16)
 CREATE OR REPLACE MACRO frames_per_video(t, n) AS TABLE
     WITH _videos AS (
-        SELECT video_id, recipe_hash, list_sort(list_distinct(list(frame_index))) AS _frames
-        FROM query_table(t) WHERE sample_id IS NOT NULL GROUP BY ALL
+        SELECT attempt AS _video, list(frame_index ORDER BY frame_index) AS _all,
+               -- a frame is there twice only where there are several tracks; to look for that is dear
+               CASE WHEN min(track) = max(track) THEN _all ELSE list_sort(list_distinct(_all)) END AS _frames
+        FROM query_table(t) WHERE sample_id IS NOT NULL GROUP BY attempt
+    ), _places AS (
+        SELECT _video, _frames, unnest(range(1, least(n, len(_frames)) + 1)) AS _place FROM _videos
     ), _taken AS (
-        SELECT video_id, recipe_hash,
-               unnest(list_filter(_frames, lambda _frame, i: evenly(i - 1, len(_frames), n))) AS frame_index
-        FROM _videos
+        SELECT _video, _frames[(_place * len(_frames) - len(_frames) // 2 + least(n, len(_frames)) - 1)
+                               // least(n, len(_frames))] AS _frame
+        FROM _places
     )
-    SELECT _f.* FROM query_table(t) _f LEFT JOIN _taken USING (video_id, recipe_hash, frame_index)
-    WHERE _f.sample_id IS NULL OR _taken.video_id IS NOT NULL;
+    SELECT _f.* FROM query_table(t) _f LEFT JOIN _taken ON _f.attempt = _video AND _f.frame_index = _frame
+    WHERE _f.sample_id IS NULL OR _video IS NOT NULL;
 
 -- frames_drawn(t, n, seed): up to n frames of every video by seeded draw; all faces of a frame that is taken.
 --   FROM frames_drawn(train, n := 16, seed := 1)
 CREATE OR REPLACE MACRO frames_drawn(t, n, seed) AS TABLE
     WITH _frames AS (
-        SELECT video_id, recipe_hash, frame_index, min(draw(draw_key, seed)) AS _number
+        SELECT attempt AS _video, frame_index AS _frame, min(draw(draw_key, seed)) AS _number
         FROM query_table(t) WHERE sample_id IS NOT NULL GROUP BY ALL
     ), _taken AS (
-        SELECT video_id, recipe_hash, frame_index FROM _frames
-        QUALIFY row_number() OVER (PARTITION BY video_id, recipe_hash ORDER BY _number, frame_index) <= n
+        SELECT _video, _frame FROM _frames
+        QUALIFY row_number() OVER (PARTITION BY _video ORDER BY _number, _frame) <= n
     )
-    SELECT _f.* FROM query_table(t) _f LEFT JOIN _taken USING (video_id, recipe_hash, frame_index)
-    WHERE _f.sample_id IS NULL OR _taken.video_id IS NOT NULL;
+    SELECT _f.* FROM query_table(t) _f LEFT JOIN _taken ON _f.attempt = _video AND _f.frame_index = _frame
+    WHERE _f.sample_id IS NULL OR _video IS NOT NULL;
 
 -- without(t, other): the faces of t that are not faces of other.  FROM without(originals, f2f_train)
 CREATE OR REPLACE MACRO without(t, other) AS TABLE
@@ -149,11 +144,13 @@ CREATE OR REPLACE MACRO same_identities(t, other) AS TABLE
     WHERE target_id IN (FROM _known)
       AND (source_id IS NULL OR source_id IN (FROM _known)) AND (visible_id IS NULL OR visible_id IN (FROM _known));
 
--- identity_disjoint(t, other): faces of videos none of whose people is in other. A person nobody knows cannot be compared:
--- such videos stay.  FROM identity_disjoint(test, train)
+-- identity_disjoint(t, other): faces of videos none of whose people is in other, under whatever name (view relatives). A
+-- person nobody knows cannot be compared: such videos stay.  FROM identity_disjoint(test, train)
 CREATE OR REPLACE MACRO identity_disjoint(t, other) AS TABLE
-    WITH _known AS (
+    WITH _named AS (
         SELECT DISTINCT unnest(identities(target_id, source_id, visible_id)) AS _id FROM query_table(other)
+    ), _known AS (
+        FROM _named UNION SELECT relatives.other FROM relatives JOIN _named ON one = _id
     )
     SELECT * FROM query_table(t)
     WHERE (target_id IS NULL OR target_id NOT IN (FROM _known))
@@ -224,7 +221,7 @@ CREATE OR REPLACE MACRO video_components(t) AS TABLE
         FROM query_table(t)
     ), _links AS (
         SELECT _nodes[1] AS _a, unnest(_nodes) AS _b FROM _videos
-        UNION SELECT 'ffpp:' || one, 'ffpp:' || other FROM ffpp_relatives()
+        UNION SELECT one, other FROM relatives
     ), _pairs AS (
         SELECT _a, _b FROM _links UNION SELECT _b, _a FROM _links UNION SELECT _b, _b FROM _links
         UNION SELECT _a, _a FROM _links
@@ -264,15 +261,47 @@ CREATE OR REPLACE MACRO identity_sides(t, val, test, seed) AS TABLE
 -- with_partner(t): t with a column `partner_id`: for each fake the face in the same frame of its original clip, the nearest
 -- one where there are several; null for real faces and where the original has no face in that frame.
 --   SELECT sample_id, partner_id FROM with_partner(train)
+-- Few frames have several faces, so only those are ordered by distance.
 CREATE OR REPLACE MACRO with_partner(t) AS TABLE
-    WITH _partners AS (
-        SELECT _f.sample_id, _o.sample_id AS partner_id
+    WITH _originals AS (
+        SELECT _fake.attempt AS _of, _original.attempt AS _original
+        FROM current_attempts _fake JOIN current_attempts _original
+        ON _original.video_id = _fake.original_video AND _original.recipe_hash = _fake.recipe_hash
+    ), _crowded AS (
+        SELECT DISTINCT attempt AS _attempt, frame_index AS _frame
+        FROM faces SEMI JOIN _originals ON attempt = _original WHERE track <> 0
+    ), _nearest AS (
+        SELECT _f.sample_id AS _id, _o.sample_id AS _partner
         FROM query_table(t) _f
-        JOIN faces _o ON _o.video_id = _f.original_video AND _o.recipe_hash = _f.recipe_hash
-                     AND _o.frame_index = _f.frame_index
+        JOIN _originals ON _of = _f.attempt
+        JOIN _crowded ON _attempt = _original AND _frame = _f.frame_index
+        JOIN faces _o ON _o.attempt = _original AND _o.frame_index = _f.frame_index
         QUALIFY row_number() OVER (
             PARTITION BY _f.sample_id
             ORDER BY abs(_o.box_x + _o.box_w / 2 - _f.box_x - _f.box_w / 2)
                    + abs(_o.box_y + _o.box_h / 2 - _f.box_y - _f.box_h / 2) NULLS LAST, _o.sample_id) = 1
+    ), _only AS (
+        SELECT attempt AS _attempt, frame_index AS _frame, sample_id AS _partner
+        FROM faces SEMI JOIN _originals ON attempt = _original
+        ANTI JOIN _crowded ON _crowded._attempt = attempt AND _crowded._frame = frame_index
     )
-    SELECT _f.*, _partners.partner_id FROM query_table(t) _f LEFT JOIN _partners USING (sample_id);
+    SELECT _f.*, coalesce(_nearest._partner, _only._partner) AS partner_id
+    FROM query_table(t) _f
+    LEFT JOIN _originals ON _of = _f.attempt
+    LEFT JOIN _only ON _only._attempt = _original AND _only._frame = _f.frame_index
+    LEFT JOIN _nearest ON _id = _f.sample_id;
+
+-- with_persons(t): t with visible_id from the clusters of faces (`deepshard persons`) where names leave room for it: where it
+-- is null or repeats the target or the source, of real videos and of those in which nobody is named. The person with most
+-- faces counts.  FROM identity_sides(known, val := 0.15, test := 0.15, seed := 1), where known AS (FROM with_persons(faces))
+CREATE OR REPLACE MACRO with_persons(t) AS TABLE
+    WITH _seen AS (
+        SELECT video_id AS _video, content AS _content, arg_max(person, (faces, -track)) AS _person
+        FROM persons GROUP BY ALL
+    )
+    SELECT _f.* REPLACE (
+        CASE WHEN _person IS NOT NULL
+                  AND (_f.label = 0 OR coalesce(_f.target_id, _f.source_id, _f.visible_id) IS NULL)
+                  AND coalesce(_f.visible_id IN (_f.target_id, _f.source_id), _f.visible_id IS NULL)
+             THEN '~person ' || _person ELSE _f.visible_id END AS visible_id)
+    FROM query_table(t) _f LEFT JOIN _seen ON _video = _f.video_id AND _content = _f.content;

@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from queries.catalog import columns
+from queries.locate import take_apart
 
+_OF_ATTEMPTS = ("video_id", "recipe_hash", "content", "shard")  # columns of samples that their attempt has too
 _MARK, _ROWS, _TAR = ".videos.parquet", ".parquet", ".tar"
 
 
@@ -39,12 +41,17 @@ class Pack:
 
 @dataclass(frozen=True)
 class PackRows:
-    """The rows of one pack: ``videos`` as table packed without ``pack``, ``samples`` as table samples (or None)."""
+    """The rows of one pack. ``videos``: as table packed without ``pack`` and ``attempt``. ``samples`` (or None): as
+    table sample_rows, but with ``place``, a row of ``videos``, for the attempt."""
 
     pack: Pack
     recipe_hash: str
     videos: pa.Table
     samples: pa.Table | None
+
+    @property
+    def faces(self) -> int:
+        return 0 if self.samples is None else len(self.samples)
 
     @property
     def tar_end(self) -> int:
@@ -82,32 +89,55 @@ def find_packs(folder: Path) -> dict[str, Pack]:
 
 def read_pack(pack: Pack) -> PackRows:
     """Read and check a pack's rows. Raises PackProblem."""
-    videos = _read(pack.videos, [name for name in columns("packed") if name != "pack"])
+    videos = _read(pack.videos, [name for name in columns("packed") if name not in ("pack", "attempt")])
     if len(pc.unique(videos["video_id"])) != len(videos):
         raise PackProblem(f"{pack.videos.name} has a video twice")
     recipes = pc.unique(videos["recipe_hash"]).to_pylist()
     if len(recipes) != 1:
         raise PackProblem(f"{pack.videos.name} holds {len(recipes)} recipes, a pack has one")
-    with_face = videos.filter(pc.equal(videos["status"], "done"))
-    faces = pc.sum(with_face["faces"]).as_py() or 0
+    faces = pc.sum(pc.if_else(pc.equal(videos["status"], "done"), videos["faces"], 0)).as_py() or 0
     if not pack.has_rows:
         if faces:
             raise PackProblem(f"{pack.samples.name} is gone, though its videos have {faces} faces")
         return PackRows(pack, recipes[0], videos, None)
-    samples = _read(pack.samples, list(columns("samples")))
+    samples = _read(pack.samples, list(columns("samples")), _OF_ATTEMPTS)
     if len(samples) != faces:
         raise PackProblem(f"{pack.samples.name} has {len(samples)} faces, {pack.videos.name} says {faces}")
-    for column, known in (
-        ("shard", [pack.name]),
-        ("recipe_hash", recipes),
-        ("video_id", pc.unique(with_face["video_id"]).to_pylist()),
-    ):
-        strange = set(pc.unique(samples[column]).to_pylist()) - set(known)
-        if strange:
-            raise PackProblem(f"{pack.samples.name}: {column} {min(strange)!r} is not this pack's")
     if len(pc.unique(samples["sample_id"])) != len(samples):
         raise PackProblem(f"{pack.samples.name} has a sample twice")
-    return PackRows(pack, recipes[0], videos, samples)
+    return PackRows(pack, recipes[0], videos, _of_attempts(pack, videos, samples))
+
+
+def _of_attempts(pack: Pack, videos: pa.Table, samples: pa.Table) -> pa.Table:
+    """``samples`` with ``place``, a row of ``videos``, instead of what their attempt says too. Raises PackProblem."""
+
+    def refuse(column: str, agrees: pa.ChunkedArray) -> None:
+        agrees = pc.fill_null(agrees, False)
+        if not pc.all(agrees).as_py():
+            strange = samples[column].filter(pc.invert(agrees))[0].as_py()
+            raise PackProblem(f"{pack.samples.name}: {column} {strange!r} is not this pack's")
+
+    done = videos.filter(pc.equal(videos["status"], "done"))
+    names = {name: samples[name].combine_chunks() for name in _OF_ATTEMPTS}
+    # of names, the few different ones are looked at
+    place = pc.index_in(names["video_id"].dictionary, done["video_id"].combine_chunks()).take(names["video_id"].indices)
+    refuse("video_id", pc.is_valid(place))
+    refuse("shard", pc.equal(names["shard"].dictionary, pack.name).take(names["shard"].indices))
+    for column in ("recipe_hash", "content"):
+        same = pc.index_in(done[column].combine_chunks(), names[column].dictionary).take(place)
+        refuse(column, pc.equal(same, names[column].indices))
+    stems = pc.binary_join_element_wise(
+        pc.utf8_slice_codeunits(done["recipe_hash"], 0, 8),
+        pc.utf8_slice_codeunits(done["content"], 0, 8),
+        done["video_id"],
+        "/",
+    )
+    stem, frame, track = take_apart(samples["sample_id"].combine_chunks(), stems.combine_chunks())
+    agrees = pc.and_(pc.equal(stem, place), pc.equal(frame, samples["frame_index"]))
+    refuse("sample_id", pc.and_(agrees, pc.equal(track, samples["track"])))
+    refuse("key", pc.equal(samples["key"], pc.utf8_slice_codeunits(samples["sample_id"], 18)))
+    place = pc.index_in(done["video_id"], videos["video_id"].combine_chunks()).combine_chunks().take(place)
+    return samples.drop([*_OF_ATTEMPTS, "key"]).append_column("place", place)
 
 
 def tar_state(pack: Pack, samples: int, end: int) -> str:
@@ -119,13 +149,17 @@ def tar_state(pack: Pack, samples: int, end: int) -> str:
     return "there" if pack.tar_bytes >= end else "short"
 
 
-def _read(path: Path, wanted: list[str]) -> pa.Table:
+def _read(path: Path, wanted: list[str], words: tuple[str, ...] = ()) -> pa.Table:
+    """A file's columns, those in ``words`` as dictionaries; the checksums of its pages are verified."""
     try:
-        table = pq.ParquetFile(path).read()
+        with pq.ParquetFile(path, read_dictionary=list(words), page_checksum_verification=True) as file:
+            table = file.read(use_threads=False)  # packs are read side by side
     except (OSError, pa.ArrowException) as error:
         raise PackProblem(f"{path.name} cannot be read: {str(error).strip().splitlines()[0]}") from error
-    if missing := [name for name in wanted if name not in table.column_names]:
+    there = table.column_names
+    if missing := [name for name in wanted if name not in there]:
         raise PackProblem(f"{path.name} has no column {', '.join(missing)}")
-    if extra := [name for name in table.column_names if name not in wanted]:
+    if extra := [name for name in there if name not in wanted]:
         raise PackProblem(f"{path.name} has columns that this deepshard does not know ({', '.join(extra)}): update it")
-    return table.select(wanted).replace_schema_metadata(None)
+    table = table.select(wanted).replace_schema_metadata(None).combine_chunks()
+    return table.unify_dictionaries() if words else table

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,17 +18,19 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from queries import lints, manifest
 from queries.catalog import SCHEMA_VERSION, connect_read
 from queries.errors import CatalogBusy, SplitError
 from queries.ingest import ingest_file
 from queries.lints import Lint
+from queries.locate import read_stems
+from queries.pick import describe, pick
 from queries.sandbox import Limits, Query, run_split
 from queries.split import RECIPE, SplitFile, read_split
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
-_PLACE = ("shard", "image_ext", "image_offset", "image_size", "image_xxh3")
 
 
 @dataclass(frozen=True)
@@ -68,18 +71,23 @@ def pin(
     query = file.query(given)
     wanted = file.recipe(given)
     recipe_hash = None if wanted is None else _find_recipe(catalog, wanted, file)
-    answer = run_split(catalog, query, recipe_hash, limits)
-    with connect_read(catalog) as db:
-        _pick(db, answer, file, given)
+    with ThreadPoolExecutor(1) as beside, connect_read(catalog) as db:
+        answering = beside.submit(run_split, catalog, query, recipe_hash, limits)
+        stems = read_stems(db)  # while the query runs
+        answer = answering.result()
+        if not len(answer):
+            raise SplitError(_nothing(db, file, given))
+        rows = pick(db, stems, answer, file)
         recipe = _one_recipe(db, file)
-        rows = _manifest(db)
         faceless = _rows(db, "SELECT video_id, dataset, method, label FROM picked_faceless ORDER BY video_id")
+        hashing = beside.submit(manifest.content_hash, rows, [row["video_id"] for row in faceless])
         db.register("tars", _tars(db, store / "shards"))
+        describe(db)
         found = lints.run(db)
         counts = _catalog_counts(db)
     _refuse(found, strict, file)
-    digest = manifest.content_hash(rows, (row["video_id"] for row in faceless))
-    labels = rows["label"].to_pylist()
+    digest = hashing.result()
+    fake = pc.sum(rows["label"]).as_py()
     values = {**given, **_values(query), **({RECIPE: wanted} if wanted else {})}
     card = {
         "manifest_version": manifest.MANIFEST_VERSION,
@@ -108,9 +116,9 @@ def pin(
         path=path,
         name=name,
         hash=digest,
-        rows=len(labels),
-        real=labels.count(0),
-        fake=labels.count(1),
+        rows=len(rows),
+        real=len(rows) - fake,
+        fake=fake,
         videos=len(rows["video_id"].unique()),
         faceless=len(faceless),
         recipe=recipe["name"],
@@ -139,105 +147,15 @@ def _find_recipe(catalog: Path, wanted: str, file: SplitFile) -> str:
     raise SplitError(f"{file.path}: there is no recipe {wanted!r}; the catalog has {listed}")
 
 
-def _pick(db: duckdb.DuckDBPyConnection, answer: pa.Table, file: SplitFile, given: Mapping[str, Any]) -> None:
-    """The answer, checked, as temporary tables ``picked`` and ``picked_faceless``. Raises SplitError."""
-    if not len(answer):
-        raise SplitError(_nothing(db, file, given))
-    db.register("answer", answer)
-    has = set(answer.column_names)
-    db.execute(
-        f"""
-        CREATE TEMP TABLE asked AS SELECT
-            sample_id,
-            {"video_id" if "video_id" in has else "NULL::VARCHAR"} AS video_id,
-            {"partner_id" if "partner_id" in has else "NULL::VARCHAR"} AS partner_id,
-            {"role::VARCHAR" if "role" in has else "NULL::VARCHAR"} AS role,
-            {"weight::REAL" if "weight" in has else "1::REAL"} AS weight,
-            {"label" if "label" in has else "NULL::TINYINT"} AS label
-        FROM answer
-        """
-    )
-    db.unregister("answer")
-    refuse = _Refusal(db, file)
-    refuse(
-        "SELECT sample_id FROM asked WHERE sample_id IS NOT NULL GROUP BY ALL HAVING count(*) > 1",
-        "returns {n} faces more than once: a join multiplies rows, or DISTINCT is missing",
-    )
-    _join(db)
-    refuse(
-        "SELECT sample_id FROM asked ANTI JOIN picked USING (sample_id) WHERE sample_id IS NOT NULL",
-        "returns {n} sample_ids that are not in faces: select them from there",
-    )
-    refuse(
-        "SELECT coalesce(video_id, '(no video_id)') FROM asked "
-        "WHERE sample_id IS NULL AND (video_id IS NULL OR video_id NOT IN (SELECT video_id FROM picked_faceless))",
-        "returns {n} rows without a sample_id that are no videos of the view faceless: select them from faces_or_none, "
-        "with sample_id and video_id",
-    )
-    refuse(
-        "SELECT partner_id FROM picked WHERE partner_id IS NOT NULL AND partner_shard IS NULL",
-        "returns {n} partner_ids that are not in faces: see the macro with_partner",
-    )
-    refuse(
-        "SELECT DISTINCT role FROM asked WHERE role NOT IN ('source', 'target')",
-        "returns a role that is neither 'source' nor 'target' nor null",
-    )
-    refuse(
-        "SELECT sample_id || ': ' || coalesce(weight::VARCHAR, 'null') FROM asked "
-        "WHERE weight IS NULL OR NOT isfinite(weight) OR weight < 0",
-        "returns {n} weights that are no numbers from 0 up",
-    )
-    refuse(
-        "SELECT sample_id FROM asked JOIN picked USING (sample_id) WHERE asked.label <> picked.label",
-        "returns for {n} faces another label than the catalog's: labels are mended with corrections, or left out here",
-    )
-    if not db.execute("SELECT count(*) FROM picked").fetchall()[0][0]:
-        raise SplitError(f"{file.path} selects videos without a face and no face at all")
-
-
-def _join(db: duckdb.DuckDBPyConnection) -> None:
-    """``asked`` with all that the catalog knows of each face and where its bytes lie."""
-    members = ", ".join(f"s.{column}" for column in _member_columns())
-    db.execute(
-        f"""
-        CREATE TEMP TABLE picked AS
-        SELECT faces.*, role, weight, partner_id, partner.shard AS partner_shard, partner.recipe AS partner_recipe,
-               partner.recipe_hash AS partner_recipe_hash, {members}
-        FROM asked
-        JOIN faces USING (sample_id)
-        JOIN samples s ON s.sample_id = faces.sample_id AND s.shard = faces.shard
-        LEFT JOIN faces partner ON partner.sample_id = partner_id
-        """
-    )
-    db.execute(
-        "CREATE TEMP TABLE picked_faceless AS FROM faceless "
-        "WHERE video_id IN (SELECT video_id FROM asked WHERE sample_id IS NULL)"
-    )
-
-
-class _Refusal:
-    """Raises SplitError if a query over the answer has rows; the message gets their number and three of them."""
-
-    def __init__(self, db: duckdb.DuckDBPyConnection, file: SplitFile):
-        self.db, self.file = db, file
-
-    def __call__(self, query: str, message: str) -> None:
-        rows = self.db.execute(f"SELECT count(*), list(x ORDER BY x)[:3] FROM ({query}) AS _(x)").fetchall()
-        count, examples = rows[0]
-        if count:
-            shown = f" (such as {', '.join(map(str, examples))})"
-            raise SplitError(f"{self.file.path} {message.format(n=f'{count:,}')}{shown}")
-
-
 def _one_recipe(db: duckdb.DuckDBPyConnection, file: SplitFile) -> dict[str, Any]:
     """The recipe of all that was picked, partners too. Raises SplitError for several."""
     used = db.execute(
         """
-        SELECT recipe, recipe_hash, sum(n)::BIGINT FROM (
-            SELECT recipe, recipe_hash, count(*) AS n FROM picked GROUP BY ALL
-            UNION ALL SELECT recipe, recipe_hash, count(*) FROM picked_faceless GROUP BY ALL
-            UNION ALL SELECT partner_recipe, partner_recipe_hash, count(*) FROM picked
-                      WHERE partner_id IS NOT NULL GROUP BY ALL
+        SELECT recipe, recipe_hash, count(*) FROM (
+            SELECT recipe, recipe_hash FROM picked_rows JOIN picked_videos USING (attempt)
+            UNION ALL SELECT recipe, recipe_hash FROM picked_faceless
+            UNION ALL SELECT recipe, recipe_hash FROM picked_rows p
+                      JOIN picked_videos v ON v.attempt = p.partner_attempt
         ) GROUP BY ALL ORDER BY ALL
         """
     ).fetchall()
@@ -254,35 +172,12 @@ def _one_recipe(db: duckdb.DuckDBPyConnection, file: SplitFile) -> dict[str, Any
     return {"name": name, "hash": digest, "recipe": json.loads(known[0][0]) if known else None}
 
 
-def _manifest(db: duckdb.DuckDBPyConnection) -> pa.Table:
-    """``picked`` as the manifest has it, sorted by sample_id."""
-    own = ["sample_id", "video_id", "dataset", "method", "label", "weight", "role", "frame_index", "shard", "image_ext"]
-    partner = [f"o.{column} AS partner_{column}" for column in _PLACE]
-    columns = [*(f"p.{column}" for column in (*own, *_member_columns(), "partner_id")), *partner]
-    rows = db.sql(
-        f"""
-        SELECT {", ".join(columns)}
-        FROM picked p LEFT JOIN samples o ON o.sample_id = p.partner_id AND o.shard = p.partner_shard
-        ORDER BY p.sample_id
-        """
-    )
-    return manifest.conform(rows.to_arrow_table())
-
-
-def _member_columns() -> list[str]:
-    return [
-        name
-        for name in manifest.MANIFEST.names
-        if name.endswith(("_offset", "_size", "_xxh3")) and "partner" not in name
-    ]
-
-
 def _tars(db: duckdb.DuckDBPyConnection, folder: Path) -> pa.Table:
     """What the disk says of every shard that is needed: there | missing | short."""
     needed = db.execute(
         """
         SELECT shard, tar_end FROM shards
-        WHERE shard IN (SELECT shard FROM picked UNION SELECT partner_shard FROM picked) ORDER BY ALL
+        WHERE shard IN (SELECT shard FROM picked_videos) ORDER BY ALL
         """
     ).fetchall()
     states = []

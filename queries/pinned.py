@@ -52,8 +52,8 @@ class Difference:
     """What changed from split ``a`` to split ``b``.
 
     ``removed`` and ``added``: {(dataset, method, label): faces}; ``changed``: faces in both with another label, weight,
-    role or partner; ``moved``: faces in both whose bytes lie elsewhere; ``examples``: some of each, by kind; ``sql``: a
-    unified diff; ``params``: name -> (value in a, value in b).
+    role, partner or stream; ``moved``: faces in both whose bytes lie elsewhere; ``examples``: some of each, by kind;
+    ``sql``: a unified diff; ``params``: name -> (value in a, value in b).
     """
 
     a: Listed
@@ -153,7 +153,8 @@ def diff(store: str | Path, a: str | Path, b: str | Path) -> Difference:
 def _by_id(table: pa.Table) -> dict[str, tuple[tuple, tuple, tuple]]:
     """sample_id -> (its group, what the split says of it, where its bytes lie)."""
     groups = zip(*(table[name].to_pylist() for name in ("dataset", "method", "label")), strict=True)
-    said = zip(*(table[name].to_pylist() for name in ("label", "weight", "role", "partner_id")), strict=True)
+    says = [name for name in ("label", "weight", "role", "partner_id", "stream") if name in table.column_names]
+    said = zip(*(table[name].to_pylist() for name in says), strict=True)
     places = zip(*(table[name].to_pylist() for name in ("shard", "image_offset", "image_size")), strict=True)
     return dict(zip(table["sample_id"].to_pylist(), zip(groups, said, places, strict=True), strict=True))
 

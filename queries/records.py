@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from queries.catalog import columns
+from queries.manifest import read as read_manifest
 from queries.manifest import read_card
 
 CORRECTABLE = ("label", "category", "target_id", "source_id", "visible_id", "original_video", "official_split")
+_ALIAS = ("kind", "one", "other", "said_by")
 _METADATA_KEY = b"deepshard"
 
 
@@ -60,11 +62,13 @@ def read_source(path: Path) -> Rows:
             for state in ("missing", "unexpected")
             for name in row[state]
         ]
+        aliases = [{key: alias[key] for key in _ALIAS} for alias in card.get("aliases", [])]
     except (KeyError, TypeError, ValueError) as error:
         raise FileProblem(
             f"its metadata is not that of a scan ({type(error).__name__}: {error}): scan again"
         ) from error
-    return Rows({"sources": [source], "expectations": folders, "completeness": names, "scanned": table})
+    tables = {"sources": [source], "expectations": folders, "completeness": names, "aliases": aliases}
+    return Rows({**tables, "scanned": table})
 
 
 def read_recipe(path: Path) -> Rows:
@@ -83,6 +87,7 @@ def read_split(path: Path) -> Rows:
     """``splits/NAME@HASH12.arrow``: a pinned split's metadata and counts, not its rows."""
     try:
         card, counts = read_card(path)
+        parts = _parts(path)
     except (OSError, ValueError, KeyError) as error:
         raise FileProblem(f"it cannot be read: {error}") from error
     severities = [lint["severity"] for lint in card["lints"]]
@@ -101,7 +106,14 @@ def read_split(path: Path) -> Rows:
         "created_at": _time(card["created_at"]),
         "card": json.dumps(card),
     }
-    return Rows({"splits": [row]})
+    return Rows({"splits": [row], "split_parts": [{"hash": card["hash"], **part} for part in parts]})
+
+
+def _parts(path: Path) -> list[dict[str, Any]]:
+    """How many faces of each dataset, method, label and role a manifest has."""
+    words = ["dataset", "method", "label", "role"]
+    rows = read_manifest(path)[0].select(words).group_by(words).aggregate([([], "count_all")])
+    return rows.rename_columns([*words, "faces"]).to_pylist()
 
 
 def read_run(path: Path) -> Rows:
@@ -149,8 +161,25 @@ def read_seen(path: Path) -> Rows:
 
 
 def read_features(path: Path) -> Rows:
-    """``features/NAME-KIND-vN.parquet``: (sample_id, kind, version, value) of the faces of shard NAME."""
+    """``features/NAME-phash-vN.parquet``: (sample_id, kind, version, value) of the faces of shard NAME."""
     return Rows({"features": _parquet(path, [name for name in columns("features") if name != "file"])})
+
+
+def read_embeddings(path: Path) -> Rows:
+    """``features/NAME-embedding-vN.parquet``: (sample_id, kind, version, value), the value as 128 numbers."""
+    table = _parquet(path, ["sample_id", "version", "value"])
+    return Rows({"embeddings": table.rename_columns(["sample_id", "version", "embedding"])})
+
+
+def read_persons(path: Path) -> Rows:
+    """``persons/tracks.parquet``: what ``deepshard persons`` found last."""
+    return Rows({"persons": _parquet(path, [name for name in columns("persons") if name != "file"])})
+
+
+def read_duplicates(path: Path) -> Rows:
+    """``duplicates/groups.parquet`` or ``matches.parquet``: what ``deepshard duplicates`` found last."""
+    table = f"duplicate_{path.stem}"
+    return Rows({table: _parquet(path, [name for name in columns(table) if name != "file"])})
 
 
 READERS: dict[str, tuple[str, Callable[[Path], Rows]]] = {
@@ -161,7 +190,11 @@ READERS: dict[str, tuple[str, Callable[[Path], Rows]]] = {
     "run": ("runs/*/run.json", read_run),
     "predictions": ("runs/*/predictions/*.parquet", read_predictions),
     "seen": ("seen/*.parquet", read_seen),
-    "features": ("features/*.parquet", read_features),
+    "features": ("features/*-phash*-v*.parquet", read_features),
+    "embeddings": ("features/*-embedding-v*.parquet", read_embeddings),
+    "persons": ("persons/tracks.parquet", read_persons),
+    "duplicate_groups": ("duplicates/groups.parquet", read_duplicates),
+    "duplicate_matches": ("duplicates/matches.parquet", read_duplicates),
     "correction": ("corrections/*.parquet", read_corrections),
 }
 

@@ -8,7 +8,6 @@ pinning both come through here.
 
 import contextlib
 import ctypes
-import itertools
 import json
 import mmap
 import os
@@ -19,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,13 @@ import pyarrow as pa
 from queries import statement as statements
 from queries.catalog import connect_read
 from queries.errors import CatalogBusy, CatalogError, QueryError, SplitError, SqlError
+from queries.locate import locate, read_stems
 
-_ANSWER = ("sample_id", "video_id", "partner_id", "role", "weight", "label")
+_ANSWER = ("sample_id", "video_id", "partner_id", "role", "weight", "stream", "label")
 _OWN_MEMORY = 3 << 30  # address space of Python, Arrow and DuckDB before any query, bytes
 _ROWS_PER_BATCH = 1 << 16
 _ERRORS = {error.__name__: error for error in (QueryError, CatalogError, CatalogBusy, SqlError, SplitError)}
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LC_ALL", "LANG")
-_numbers = itertools.count()
 _KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -66,7 +66,7 @@ def run(catalog: str | Path, sql: str, limits: Limits | None = None) -> pa.Table
 def run_split(
     catalog: str | Path, query: Query, recipe_hash: str | None = None, limits: Limits | None = None
 ) -> pa.Table:
-    """The answer of a split: sample_id, and video_id, partner_id, role, weight, label where it returns them.
+    """The answer of a split: sample_id, and video_id, partner_id, role, weight, stream, label where it returns them.
 
     ``recipe_hash``: `faces` and the other views hold this recipe's rows alone. Statements that could answer otherwise
     tomorrow are refused. Raises SplitError, which names file and line, CatalogError, CatalogBusy.
@@ -122,8 +122,18 @@ def _raise_for(status: int, said: str, limits: Limits) -> None:
     raise RuntimeError(f"the sandbox ended with status {status}:\n{said}")
 
 
+class _WithoutPandas:
+    """For pyarrow, which imports pandas where it finds it: that takes longer than most queries."""
+
+    @staticmethod
+    def find_spec(name: str, *_: Any) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
 def _main() -> None:
     """The child: a request on standard input, the answer's Arrow stream on standard output, an error as JSON."""
+    sys.meta_path.insert(0, _WithoutPandas)
     request = json.loads(sys.stdin.buffer.read())
     limits = Limits(**request["limits"])
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -207,15 +217,37 @@ def _keep_recipe(db: duckdb.DuckDBPyConnection, recipe_hash: str) -> None:
     db.execute("CREATE TEMP VIEW faces_or_none AS FROM faces UNION ALL FROM faceless")
 
 
+class _Kept:
+    """What the parts of a split have in common: the tables of those that were run, by what was run; the stems."""
+
+    def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
+        self.tables: dict[str, tuple[str, bool]] = {}
+        self._db = db
+
+    @cached_property
+    def stems(self) -> pa.Table:
+        return read_stems(self._db)
+
+
 def _split(
-    db: duckdb.DuckDBPyConnection, query: dict[str, Any], words: statements.Vocabulary
+    db: duckdb.DuckDBPyConnection,
+    query: dict[str, Any],
+    words: statements.Vocabulary,
+    kept: "_Kept | None" = None,
 ) -> tuple[str, dict[str, Any]]:
     """A split's query for the columns that count, with its parameters; what it uses is at hand under its aliases."""
-    kept = {alias: _keep(db, used, words) for alias, used in query["uses"].items()}
-    for alias, table in kept.items():
+    kept = _Kept(db) if kept is None else kept
+    tables = {alias: _keep(db, used, words, kept) for alias, used in query["uses"].items()}
+    for alias, (table, faceless) in tables.items():
+        without = f"SELECT * FROM faceless WHERE video_id IN (SELECT video_id FROM {table} WHERE attempt IS NULL)"
         db.execute(
-            f"CREATE TEMP VIEW {alias} AS SELECT faces.* FROM faces SEMI JOIN {table} USING (sample_id) UNION ALL "
-            f"SELECT * FROM faceless WHERE video_id IN (SELECT video_id FROM {table} WHERE sample_id IS NULL)"
+            f"""
+            CREATE OR REPLACE TEMP VIEW {alias} AS
+            SELECT faces.* FROM faces
+            SEMI JOIN {table} USING (attempt, frame_index, track)
+            WHERE attempt IN (SELECT attempt FROM {table})  -- follows; with it other attempts' rows are not read
+            {f"UNION ALL {without}" if faceless else ""}
+            """
         )
     with _naming(query["file"]):
         checked = statements.check(db, query["sql"], words, repeatable=True)
@@ -228,17 +260,27 @@ def _split(
     return f"SELECT {', '.join(columns)} FROM ({checked.sql}\n)", values
 
 
-def _keep(db: duckdb.DuckDBPyConnection, used: dict[str, Any], words: statements.Vocabulary) -> str:
-    """Runs a split that another one uses; returns the temporary table of its sample_id and video_id."""
-    sql, values = _split(db, used, words)
-    table = f"_answer_{next(_numbers)}"
+def _keep(
+    db: duckdb.DuckDBPyConnection, used: dict[str, Any], words: statements.Vocabulary, kept: "_Kept"
+) -> tuple[str, bool]:
+    """Runs a split that another one uses: (table of its answer, located; does it list videos without a face)."""
+    known = json.dumps(used, sort_keys=True)
+    if known in kept.tables:
+        return kept.tables[known]
+    sql, values = _split(db, used, words, kept)
     with _naming(used["file"]):
         # a split without a column video_id names no video without a face
-        empty = "SELECT NULL::VARCHAR AS video_id WHERE false"
-        db.execute(f"CREATE TEMP TABLE {table} AS {empty} UNION ALL BY NAME {sql}", values)
+        answer = db.sql(f"SELECT NULL::VARCHAR AS video_id WHERE false UNION ALL BY NAME {sql}", params=values)
+        rows = answer.to_arrow_table()
+    table = f"_kept_{len(kept.tables)}"
+    (numbers,) = locate(kept.stems, rows["sample_id"])
+    db.register("_arriving", pa.table({"video_id": rows["video_id"], **{n: numbers[n] for n in numbers.column_names}}))
+    db.execute(f"CREATE TEMP TABLE {table} AS FROM _arriving")
+    db.unregister("_arriving")
     for alias in used["uses"]:
         db.execute(f"DROP VIEW temp.main.{alias}")
-    return table
+    kept.tables[known] = table, numbers["attempt"].null_count > 0
+    return kept.tables[known]
 
 
 @contextlib.contextmanager

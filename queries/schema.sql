@@ -1,6 +1,6 @@
 -- The tables of a catalog. They index what lies in the store (sidecars, scans, pinned splits, runs) and can always be
--- rebuilt from it. Columns of videos, attempts, samples and predictions are those of the Parquet files, in their order,
--- followed by the catalog's own. No primary keys: an index over ten million ids costs more than the ingest that keeps
+-- rebuilt from it. Columns of videos, attempts and predictions are those of the Parquet files, in their order, followed
+-- by the catalog's own. No primary keys: an index over ten million ids costs more than the ingest that keeps
 -- rows unique.
 
 CREATE TABLE meta (key VARCHAR NOT NULL, value VARCHAR NOT NULL);
@@ -113,7 +113,8 @@ CREATE TABLE packed (
     missing STRUCT(frame_index BIGINT, reason VARCHAR)[],
     versions VARCHAR,
     attempted_at TIMESTAMPTZ,
-    pack VARCHAR NOT NULL
+    pack VARCHAR NOT NULL,
+    attempt INTEGER NOT NULL       -- number of this row in this catalog, by which its faces find it
 );
 
 -- files that were looked at again and held known bytes under another size or time; see attempts.current
@@ -173,16 +174,15 @@ CREATE TABLE attempts (
     versions VARCHAR,
     attempted_at TIMESTAMPTZ,
     pack VARCHAR NOT NULL,
+    attempt INTEGER NOT NULL,      -- the row of packed
     current BOOLEAN NOT NULL       -- of the content the video was last seen with under this recipe
 );
 
--- one row per face of every pack; which of them count is said by attempts
-CREATE TABLE samples (
+-- one row per face of every pack; which of them count is said by attempts. What all faces of an attempt have in common is
+-- said there once: joins and groups of ten million rows are of integers. People read the view samples.
+CREATE TABLE sample_rows (
+    attempt INTEGER NOT NULL,      -- the row of packed
     sample_id VARCHAR NOT NULL,
-    key VARCHAR NOT NULL,
-    video_id VARCHAR NOT NULL,
-    recipe_hash VARCHAR NOT NULL,
-    content VARCHAR NOT NULL,
     frame_index BIGINT NOT NULL,
     time_s DOUBLE,
     track SMALLINT NOT NULL,
@@ -200,7 +200,6 @@ CREATE TABLE samples (
     roll REAL,
     landmark_scheme VARCHAR,
     image_ext VARCHAR NOT NULL,
-    shard VARCHAR NOT NULL,
     image_offset BIGINT NOT NULL,
     image_size INTEGER NOT NULL,
     image_xxh3 UBIGINT NOT NULL,
@@ -215,9 +214,52 @@ CREATE TABLE samples (
 -- what was computed of faces after they were packed, one row per face and kind; see shards/features.py
 CREATE TABLE features (
     sample_id VARCHAR NOT NULL,
-    kind VARCHAR NOT NULL,         -- phash: 32 bytes, see shards/phash.py
+    kind VARCHAR NOT NULL,         -- phash: 72 bytes; phash-inner: of inner parts, 72 bytes each; see shards/phash.py
     version SMALLINT NOT NULL,
     value BLOB NOT NULL,
+    file VARCHAR NOT NULL
+);
+
+-- who a face shows, as a point: one row per face that was asked; see curation/faces/embedding.py
+CREATE TABLE embeddings (
+    sample_id VARCHAR NOT NULL,
+    version SMALLINT NOT NULL,
+    embedding FLOAT[128],          -- null: the face came without landmarks
+    file VARCHAR NOT NULL
+);
+
+-- one row per person followed through a video, in clusters by embedding; see queries/persons.py
+CREATE TABLE persons (
+    video_id VARCHAR NOT NULL,
+    content VARCHAR NOT NULL,
+    recipe_hash VARCHAR NOT NULL,
+    track SMALLINT NOT NULL,
+    person VARCHAR NOT NULL,       -- the cluster's first VIDEO_ID#TRACK
+    faces INTEGER NOT NULL,        -- with an embedding
+    away REAL NOT NULL,            -- of their mean from the cluster's
+    file VARCHAR NOT NULL
+);
+
+-- videos whose faces were compared, with those that show the same; see queries/duplicates.py
+CREATE TABLE duplicate_groups (
+    video_id VARCHAR NOT NULL,
+    content VARCHAR NOT NULL,          -- a row holds for these bytes, under any recipe
+    duplicate_group VARCHAR NOT NULL,  -- first video of the same footage in the same state: itself where it is alone
+    footage_group VARCHAR NOT NULL,    -- first video of the same footage, forgeries of it included
+    faces INTEGER NOT NULL,            -- that could be compared
+    file VARCHAR NOT NULL
+);
+
+-- the pairs behind those groups
+CREATE TABLE duplicate_matches (
+    one VARCHAR NOT NULL,          -- video_id
+    other VARCHAR NOT NULL,
+    relation VARCHAR NOT NULL,     -- same file | same footage | forgery | sibling forgeries
+    told BOOLEAN NOT NULL,         -- the datasets say so themselves
+    matching INTEGER NOT NULL,     -- faces of the video that has fewer that are like one of the other
+    faces INTEGER NOT NULL,        -- of the video that has fewer
+    least INTEGER NOT NULL,        -- bits of 576 between the nearest two faces
+    median DOUBLE NOT NULL,
     file VARCHAR NOT NULL
 );
 
@@ -252,6 +294,17 @@ CREATE TABLE splits (
     card VARCHAR NOT NULL          -- JSON: the manifest's metadata
 );
 
+-- what pinned splits are made of
+CREATE TABLE split_parts (
+    hash VARCHAR NOT NULL,
+    dataset VARCHAR NOT NULL,
+    method VARCHAR NOT NULL,
+    label TINYINT NOT NULL,
+    role VARCHAR,                  -- source | target | null, see splits that treat two domains differently
+    faces BIGINT NOT NULL,
+    file VARCHAR NOT NULL          -- relative to the store
+);
+
 -- training runs; record: run.json
 CREATE TABLE runs (
     run_id VARCHAR NOT NULL,
@@ -273,6 +326,16 @@ CREATE TABLE predictions (
     label TINYINT NOT NULL,
     score REAL NOT NULL,
     file VARCHAR NOT NULL
+);
+
+-- other names: what goes by two ids and is one. Rows without a file are known of published datasets (aliases.csv), the
+-- others were said by whoever described a source.
+CREATE TABLE aliases (
+    kind VARCHAR NOT NULL,         -- person | recording (clips of one video) | footage (of whole datasets, or methods)
+    one VARCHAR NOT NULL,          -- identity as ffpp:043; of kind footage: dataset or dataset/method
+    other VARCHAR NOT NULL,
+    said_by VARCHAR NOT NULL,      -- where that is known from
+    file VARCHAR
 );
 
 -- what people corrected after curation; the newest row of a video and column counts

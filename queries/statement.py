@@ -115,6 +115,8 @@ def _fault(node: dict[str, Any], words: Vocabulary, repeatable: bool) -> str | N
         return _call_fault(node["function"], words)
     if repeatable and (fault := _order_fault(node)):
         return fault
+    if repeatable and kind == "COLUMN_REF" and str(node["column_names"][-1]).lower() == "attempt":
+        return "attempt is refused in a split, it is a number of this catalog alone: use video_id"
     name = str(node.get("function_name") or "").lower()
     if kind == "COLUMN_REF" and len(node.get("column_names", ())) == 1:
         word = str(node["column_names"][0]).lower()

@@ -19,7 +19,8 @@ from queries.catalog import columns, connect_read
 from queries.errors import CatalogBusy, CatalogError
 from queries.ingest import Problem, ingest_store
 
-# table -> the file of the store that its rows are from; None: derived from all of them
+# table -> the file of the store that its rows are from; None: derived from all of them. The view
+# samples stands for the table sample_rows.
 PLACES = {
     "samples": "'shards/' || shard",
     "packed": "'shards/' || pack",
@@ -30,16 +31,23 @@ PLACES = {
     "scanned": "'sources/' || source || '.parquet'",
     "recipes": "'recipes/' || recipe_hash[:16] || '.json'",
     "splits": "path",
+    "split_parts": "file",
+    "aliases": "coalesce(file, '')",  # those that come with deepshard are of no file
     "runs": "file",
     "predictions": "file",
     "corrections": "file",
     "seen": "file",
     "features": "file",
+    "embeddings": "file",
+    "persons": "file",
+    "duplicate_groups": "file",
+    "duplicate_matches": "file",
     "ingested": "path",
     "videos": None,
     "attempts": None,
 }
-_TIMES = {"shards": ("files",), "ingested": ("bytes", "mtime_ns")}  # those of a copy are others, its rows are not
+# of a copy, or of another order of ingesting, these are others, and the rows the same
+_PASSING = {"shards": ("files",), "ingested": ("bytes", "mtime_ns"), "packed": ("attempt",), "attempts": ("attempt",)}
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ def compare(catalog: str | Path, store: str | Path) -> Comparison:
 def remembered(catalog: str | Path, pack: str) -> tuple[pa.Table, pa.Table]:
     """A pack's rows as the catalog has them: of its mark and of its sidecar, with their columns, in their order."""
     with connect_read(catalog) as db:
-        videos = ", ".join(name for name in columns("packed") if name != "pack")
+        videos = ", ".join(name for name in columns("packed") if name not in ("pack", "attempt"))
         return (
             db.sql(f"SELECT {videos} FROM packed WHERE pack = ? ORDER BY video_id", params=[pack]).to_arrow_table(),
             db.sql("FROM samples WHERE shard = ? ORDER BY json_offset", params=[pack]).to_arrow_table(),
@@ -106,7 +114,7 @@ def _differences(db: duckdb.DuckDBPyConnection, name: str) -> list[Problem]:
 
 def _differing(db: duckdb.DuckDBPyConnection, table: str, place: str | None) -> Iterable[tuple[str, str]]:
     """(place, what differs there) of a table. Hashes of rows are summed up first, so that memory holds places only."""
-    kept = ", ".join(f'"{name}"' for name in columns(table) if name not in _TIMES.get(table, ()))
+    kept = ", ".join(f'"{name}"' for name in columns(table) if name not in _PASSING.get(table, ()))
     place = place or "''"
     one, other = (
         f"(SELECT {place} AS place, count(*) AS rows, sum(hash(t)::HUGEINT) AS hashes "

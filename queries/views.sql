@@ -30,6 +30,28 @@ SELECT videos.* REPLACE (
 )
 FROM videos LEFT JOIN wide USING (video_id);
 
+-- relatives: (one, other) of identities that are one person or clips of one recording, directly or over others; both ways
+CREATE OR REPLACE VIEW relatives AS
+WITH RECURSIVE said AS (
+    SELECT one, other FROM aliases WHERE kind IN ('person', 'recording')
+    UNION SELECT other, one FROM aliases WHERE kind IN ('person', 'recording')
+), reached AS (
+    FROM said
+    UNION SELECT reached.one, said.other FROM reached JOIN said ON said.one = reached.other
+)
+FROM reached WHERE one <> other;
+
+-- one row per face of every pack, with the columns of the sidecars
+CREATE OR REPLACE VIEW samples AS
+SELECT
+    s.sample_id, substr(s.sample_id, 19) AS key, p.video_id, p.recipe_hash, p.content,
+    s.frame_index, s.time_s, s.track, s.draw_key,
+    s.box_x, s.box_y, s.box_w, s.box_h, s.face_px, s.det_score, s.sharpness, s.brightness, s.yaw, s.pitch, s.roll,
+    s.landmark_scheme, s.image_ext, p.pack AS shard,
+    s.image_offset, s.image_size, s.image_xxh3, s.json_offset, s.json_size, s.json_xxh3,
+    s.mask_offset, s.mask_size, s.mask_xxh3
+FROM sample_rows s JOIN packed p USING (attempt);
+
 -- what became of each video under each recipe, newest content only; one row per video and recipe
 CREATE OR REPLACE VIEW current_attempts AS
 SELECT
@@ -42,22 +64,26 @@ JOIN shards ON shards.shard = a.pack
 LEFT JOIN recipes r ON r.recipe_hash = a.recipe_hash
 WHERE a.current;
 
+-- what the sample_ids of an attempt begin with, see locate.py
+CREATE OR REPLACE VIEW stems AS
+SELECT recipe_hash[:8] || '/' || content[:8] || '/' || video_id AS stem, attempt FROM attempts WHERE current;
+
 CREATE OR REPLACE VIEW faces AS
 SELECT
     s.sample_id,
     v.dataset, v.method, v.category, v.label, v.raw_label, v.quality,
     v.target_id, v.source_id, v.visible_id,
-    s.video_id, v.original_video, v.official_split, v.name,
+    v.video_id, v.original_video, v.official_split, v.name,
     s.frame_index, s.time_s, s.track,
     s.face_px, s.det_score, s.sharpness, s.brightness, s.yaw, s.pitch, s.roll,
     s.box_x, s.box_y, s.box_w, s.box_h, s.landmark_scheme,
     v.width, v.height, v.fps, v.codec, v.decoder, v.frame_count, v.bytes, v.content,
     v.frames_wanted, v.frames_with_face, v.kind, v.aligned, v.source,
-    v.recipe, s.recipe_hash, s.draw_key,
-    s.shard, v.tar, s.image_ext, s.image_offset AS "offset", s.image_size AS size,
-    v.status, v.reason
-FROM samples s
-JOIN current_attempts v ON v.pack = s.shard AND v.video_id = s.video_id;
+    v.recipe, v.recipe_hash, s.draw_key,
+    v.pack AS shard, v.tar, s.image_ext, s.image_offset AS "offset", s.image_size AS size,
+    v.status, v.reason, v.attempt
+FROM sample_rows s
+JOIN current_attempts v USING (attempt);
 
 -- videos that were tried and gave no face: the columns of `faces`, null where there is no face to speak of
 CREATE OR REPLACE VIEW faceless AS
@@ -76,13 +102,39 @@ SELECT
     recipe, recipe_hash, NULL::BIGINT AS draw_key,
     NULL::VARCHAR AS shard, NULL::VARCHAR AS tar, NULL::VARCHAR AS image_ext, NULL::BIGINT AS "offset",
     NULL::INTEGER AS size,
-    status, reason
+    status, reason, attempt
 FROM current_attempts
 WHERE status <> 'done' OR coalesce(faces, 0) = 0;
 
 -- what an evaluation split selects from: no video drops out because no face was found in it
 CREATE OR REPLACE VIEW faces_or_none AS
 FROM faces UNION ALL FROM faceless;
+
+-- what each run was trained on: datasets and their methods, the originals being one of them
+CREATE OR REPLACE VIEW trained_on AS
+SELECT run_id, dataset, method, label, role, sum(faces) AS faces
+FROM (
+    SELECT run_id, split ->> 'hash' AS hash
+    FROM (SELECT run_id, unnest((record::JSON -> 'splits')::JSON[]) AS split FROM runs)
+    WHERE split ->> 'role' = 'train'
+) JOIN (SELECT DISTINCT * EXCLUDE (file) FROM split_parts) USING (hash)
+GROUP BY ALL;
+
+-- predictions with the domain of the video as the run sees it: 'in' where it was trained on other videos of the same dataset
+-- and method (or on these), 'target' where it only adapted to them without labels, else 'out'; null where the run's training
+-- split is not in the catalog. Which domain a dataset is in is a property of the run, not of the dataset.
+CREATE OR REPLACE VIEW domain_predictions AS
+WITH known AS (
+    SELECT run_id, dataset, method,
+           CASE WHEN bool_and(role IS NOT DISTINCT FROM 'target') THEN 'target' ELSE 'in' END AS domain
+    FROM trained_on GROUP BY run_id, dataset, method
+)
+SELECT
+    p.run_id, p.checkpoint, p.split, p.split_hash, v.dataset, v.method, p.label, p.video_id, p.sample_id, p.score,
+    CASE WHEN p.run_id IN (SELECT run_id FROM trained_on) THEN coalesce(known.domain, 'out') END AS domain
+FROM predictions p
+JOIN corrected_videos v USING (video_id)
+LEFT JOIN known ON known.run_id = p.run_id AND known.dataset = v.dataset AND known.method = v.method;
 
 -- the figures in every run.json, one row each
 CREATE OR REPLACE VIEW metrics AS

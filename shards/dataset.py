@@ -8,17 +8,20 @@ sample in its place.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from shards.ahead import Ahead
+from shards.column import Column
 from shards.errors import ReadError, SplitError
-from shards.image import decode_image, decode_mask
+from shards.image import decode_image, decode_into
+from shards.materialize import placed
 from shards.order import SLOT
-from shards.reader import GAP, Ranges, ShardReader
+from shards.reader import GAP, Ranges
 from shards.split import Split
 
 _STORED = {"image": "image", "mask": "mask", "landmarks": "json", "json": "json", "partner": "partner"}
@@ -66,19 +69,20 @@ class SplitDataset(Dataset):
 
     def _open(self, split: Split) -> None:
         self.split = split
-        self._reader = ShardReader(split.shards_dir)
-        self._ranges = _one_list_of_names({kind: split.ranges(kind) for kind in {_STORED[m]: 0 for m in self.members}})
+        self._reader, places = placed(split, dict.fromkeys(_STORED[member] for member in self.members))
+        self._ranges = _one_list_of_names(places)
         self._size = _recipe_size(split)
         self._points: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         settings = {name: getattr(self, name) for name in ("members", "on_error", "transform", "gap")}
-        return {**settings, "path": self.split.path, "shards_dir": self.split.shards_dir, "hash": self.split.hash}
+        place = {name: getattr(self.split, name) for name in ("path", "shards_dir", "cache", "hash")}
+        return settings | place
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        path, shards_dir, expected = state.pop("path"), state.pop("shards_dir"), state.pop("hash")
+        path, shards_dir, cache, expected = (state.pop(name) for name in ("path", "shards_dir", "cache", "hash"))
         self.__dict__.update(state)
-        self._open(Split.open(path, shards_dir))
+        self._open(Split.open(path, shards_dir, cache))
         if self.split.hash != expected:
             raise SplitError(f"{path} was replaced while it was in use: start again")
 
@@ -90,12 +94,20 @@ class SplitDataset(Dataset):
             raise IndexError(f"row {index} of {len(self)}")
         return self.__getitems__([index])
 
-    def __getitems__(self, slots: Sequence[int] | np.ndarray) -> dict[str, Any]:
-        """A batch of these rows: ints, or an array of SLOT as the sampler gives it."""
+    @property
+    def far(self) -> bool:
+        """Whether the shards lie at an address, so that it helps to tell early what will be read."""
+        return self._reader.far
+
+    def __getitems__(self, slots: Sequence[int] | np.ndarray | Ahead) -> dict[str, Any]:
+        """A batch of these rows: ints, an array of SLOT as the sampler gives it, or Ahead."""
         return self.batch(slots, fresh)
 
-    def batch(self, slots: Sequence[int] | np.ndarray, allocate: Allocate) -> dict[str, Any]:
+    def batch(self, slots: Sequence[int] | np.ndarray | Ahead, allocate: Allocate) -> dict[str, Any]:
         """The same, with its pixels where ``allocate`` puts them."""
+        if isinstance(slots, Ahead):
+            self._reader.bring(self._files().values(), slots.later, wait=False)
+            slots = slots.slots
         slots = np.asarray(slots)
         if slots.dtype == SLOT:
             rows, draw = np.ascontiguousarray(slots["row"]), np.ascontiguousarray(slots["draw"])
@@ -108,7 +120,7 @@ class SplitDataset(Dataset):
         pixels: dict[str, Any] = {}
         for kind in ("image", "mask", "partner"):
             if kind in self.members:
-                pixels[kind] = self._decode(kind, stored[kind], state, allocate)
+                pixels[kind] = self._pixels(kind, stored.get(kind), state, allocate)
         if "json" in stored:
             parsed = self._parse(stored["json"], state)
             if "landmarks" in self.members:
@@ -137,20 +149,29 @@ class SplitDataset(Dataset):
         batch["errors"] = state.errors
         return self.transform(batch) if self.transform else batch
 
+    def _files(self) -> dict[str, Ranges]:
+        """The members that are files to be decoded, not pixels."""
+        return {kind: ranges for kind, ranges in self._ranges.items() if not ranges.raw}
+
     def _fetch(self, state: "_Slots") -> dict[str, list[np.ndarray | None]]:
-        """The bytes of every stored member asked for, slot by slot, in one pass over the shards."""
+        """The bytes of every file asked for, slot by slot, in one pass over the shards."""
+        files = self._files()
+        if not files:
+            return {}
+        self._reader.bring(files.values(), state.rows[state.valid])
         places, pieces = [], []
-        for ranges in self._ranges.values():
-            place = np.flatnonzero(state.valid & (ranges.offsets[state.rows] >= 0))
-            picked = state.rows[place]
+        for ranges in files.values():
+            place = state.present(ranges)
             places.append(place.tolist())
-            columns = (ranges.shards, ranges.offsets, ranges.sizes, ranges.checksums)
-            pieces.append([column[picked] for column in columns])
-        names = next(iter(self._ranges.values())).names
-        wanted = Ranges(names, *(np.concatenate(columns) for columns in zip(*pieces, strict=True)))
+            pieces.append(ranges.take(state.rows[place]))
+        columns = (
+            np.concatenate([getattr(piece, column) for piece in pieces])
+            for column in ("shards", "offsets", "sizes", "checksums")
+        )
+        wanted = Ranges(pieces[0].names, *columns)
         found, faults = self._reader.fetch(wanted, self.gap)
         stored, data = {}, iter(enumerate(found))
-        for kind, place in zip(self._ranges, places, strict=True):
+        for kind, place in zip(files, places, strict=True):
             stored[kind] = [None] * len(state.rows)
             for slot, (i, member) in zip(place, data, strict=False):
                 stored[kind][slot] = member
@@ -158,26 +179,34 @@ class SplitDataset(Dataset):
                     state.fail(slot, faults[i])
         return stored
 
-    def _decode(self, kind: str, stored: list[np.ndarray | None], state: "_Slots", allocate: Allocate) -> torch.Tensor:
+    def _pixels(
+        self, kind: str, stored: list[np.ndarray | None] | None, state: "_Slots", allocate: Allocate
+    ) -> torch.Tensor:
         """Pixels of every slot, uint8 [B,H,W,C]; slots without bytes are left as they are."""
         height, width = self.size()
-        tensor = allocate((len(stored), height, width, 1 if kind == "mask" else 3))
+        tensor = allocate((len(state.rows), height, width, 1 if kind == "mask" else 3))
         pixels = tensor.numpy()[..., 0] if kind == "mask" else tensor.numpy()
-        decode = decode_mask if kind == "mask" else decode_image
+        if stored is None:
+            self._fill(kind, pixels, state)
+            return tensor
         for slot, member in enumerate(stored):
-            if member is None:
-                continue
-            try:
-                decoded = decode(member)
-            except ReadError as error:
-                state.fail(slot, self._at(kind, state.rows[slot], str(error)))
-                continue
-            if decoded.shape[:2] == (height, width):
-                pixels[slot] = decoded
-            else:
-                size = f"{decoded.shape[1]}x{decoded.shape[0]}, the split's recipe tells {width}x{height}"
-                state.fail(slot, self._at(kind, state.rows[slot], f"the {kind} is {size}; pin samples of one recipe"))
+            if member is not None:
+                try:
+                    decode_into(member, pixels[slot])
+                except ReadError as error:
+                    state.fail(slot, self._at(kind, state.rows[slot], str(error)))
         return tensor
+
+    def _fill(self, kind: str, pixels: np.ndarray, state: "_Slots") -> None:
+        """Pixels that are stored as such, read into their slots."""
+        ranges = self._ranges[kind]
+        place = state.present(ranges)
+        wanted, slots = ranges.take(state.rows[place]), place.tolist()
+        if (wanted.sizes != pixels[:1].nbytes).any():
+            raise SplitError(f"{self.split.name} holds raw pixels of another size than its recipe's: make it again")
+        faults = self._reader.fill(wanted, [pixels[slot].reshape(-1) for slot in slots], self.gap)
+        for i, message in sorted(faults.items()):
+            state.fail(slots[i], message)
 
     def _parse(self, stored: list[np.ndarray | None], state: "_Slots") -> list[dict[str, Any] | None]:
         parsed: list[dict[str, Any] | None] = [None] * len(stored)
@@ -246,6 +275,10 @@ class _Slots:
     valid: np.ndarray
     errors: list[dict[str, Any]]
 
+    def present(self, ranges: Ranges) -> np.ndarray:
+        """Slots that are whole so far and have such a member: int64."""
+        return np.flatnonzero(self.valid & (ranges.offsets[self.rows] >= 0))
+
     def fail(self, slot: int, message: str) -> None:
         row = int(self.rows[slot])
         sample = self.dataset.split.sample_ids([row])[0]
@@ -267,8 +300,10 @@ def _one_list_of_names(by_kind: dict[str, Ranges]) -> dict[str, Ranges]:
     for kind, ranges in by_kind.items():
         code = np.array([places[name] for name in ranges.names] + [-1], np.int32)  # code -1, no partner, stays -1
         same = np.array_equal(code[:-1], np.arange(len(ranges.names)))
-        shards = ranges.shards if same else code[ranges.shards]
-        unified[kind] = Ranges(names, shards, ranges.offsets, ranges.sizes, ranges.checksums)
+        shards = ranges.shards
+        if not same:
+            shards = shards.renamed(code) if isinstance(shards, Column) else code[shards]
+        unified[kind] = replace(ranges, names=names, shards=shards)
     return unified
 
 

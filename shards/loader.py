@@ -13,6 +13,7 @@ import cv2
 import torch
 from torch.utils.data import DataLoader
 
+from shards.ahead import LookAhead
 from shards.dataset import SplitDataset
 from shards.errors import OrderError
 from shards.exchange import Exchange, Exchanged
@@ -41,14 +42,15 @@ def loader(
             f"the sampler orders split {sampler.split_hash[:12]}, the dataset reads {dataset.split.hash[:12]}: "
             "make both from the same split"
         )
+    batches = LookAhead(sampler) if dataset.far else sampler
     generator = torch.Generator().manual_seed(sampler.seed)  # DataLoader draws a seed per iteration
     if workers == 0:
-        return DataLoader(dataset, batch_sampler=sampler, collate_fn=_as_is, pin_memory=pin_memory, generator=generator)
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=_as_is, pin_memory=pin_memory, generator=generator)
     # as many blocks as a worker can have batches under way, and one that is being filled
     exchange = Exchange(workers, prefetch + 1, sampler.micro_batch * dataset.pixel_bytes())
     return DataLoader(
         Exchanged(dataset, exchange),
-        batch_sampler=sampler,
+        batch_sampler=batches,
         collate_fn=_as_is,
         num_workers=workers,
         pin_memory=pin_memory,

@@ -1,12 +1,15 @@
-"""The order of samples in an epoch, as pure functions of (split hash, seed, epoch) over NumPy arrays.
+"""The shuffled order of an epoch, as a pure function of (split hash, seed, epoch), any part of it without the rest.
 
 Ranks, workers, batch sizes and the place of bytes play no part, so a run resumes on other hardware with the same order.
-Rows are shuffled in blocks: neighbours in a split are frames of one video, which lie together on disk, and a window of
-blocks is read at a time. Random numbers are raw Philox output keyed by SHA-256 and used as sort keys, because NumPy
-promises the stream of a bit generator for ever (NEP 19) but not that of ``Generator.permutation``.
+Units (faces, or groups of faces that stay together) are shuffled in blocks: neighbours in a split are frames of one
+video, which lie together on disk, and a window of blocks is read at a time. Random numbers are raw Philox output keyed
+by SHA-256 and used as sort keys, because NumPy promises the stream of a bit generator for ever (NEP 19) but not that of
+``Generator.permutation``; and Philox can jump, so a window's keys are drawn without those before it. Given up: a
+shuffle of all with all, which reads a disk in random order (benchmarks/shuffle.py compares the batches).
 """
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,69 +20,85 @@ WINDOW = 256  # blocks mixed with one another: 8,192 rows with the default block
 SLOT = np.dtype([("row", np.int64), ("draw", np.int64)])  # one place of a batch: row -1 is padding
 
 
-def sequential(n: int) -> np.ndarray:
-    """Rows as the split has them: int64 [n]."""
-    return np.arange(n, dtype=np.int64)
+class Random:
+    """The endless sequence of 64-bit numbers that belongs to (split hash, seed, turn, stream), read at any place."""
+
+    def __init__(self, split_hash: str, seed: int, turn: int, stream: str) -> None:
+        digest = hashlib.sha256(f"{split_hash}\n{seed}\n{turn}\n{stream}".encode()).digest()
+        self._key = int.from_bytes(digest[:16], "big")
+
+    def numbers(self, *stretches: tuple[int, int]) -> np.ndarray:
+        """The numbers from ``first`` up to ``last`` of each (first, last), one stretch after the other: uint64."""
+        philox, counter = np.random.Philox(key=self._key), 0
+        found = [np.empty(0, np.uint64)]
+        for first, last in stretches:
+            philox.advance(first // 4 - counter)  # it makes four numbers at a time
+            found.append(philox.random_raw(last - first // 4 * 4)[first % 4 :])
+            counter = -(-last // 4)
+        return np.concatenate(found)
 
 
-def order(
-    split_hash: str, seed: int, epoch: int, n: int, block: int = BLOCK, window: int = WINDOW, stream: str = "order"
-) -> np.ndarray:
-    """Every row once, shuffled: int64 [n].
+class Shuffle:
+    """One pass over ``n`` units: every unit once. Blocks of neighbours are shuffled, then the units of each window.
 
-    Blocks of ``block`` neighbouring rows are shuffled, then the rows within every ``window`` blocks; a split of up to
-    ``block * window`` rows is shuffled completely. Where blocks begin differs from epoch to epoch. ``stream`` tells
-    apart several orders of one epoch. Raises OrderError if block or window is not positive.
+    Where blocks begin differs from pass to pass. Up to ``block * window`` units are shuffled completely. Memory: 12
+    bytes per block. Raises OrderError if block or window is not positive.
     """
-    if block < 1 or window < 1:
-        raise OrderError(f"block is {block} and window is {window}: both count from 1")
-    generator = _philox(split_hash, seed, epoch, stream)
-    shift = int(generator.random_raw() % block)
-    blocks = (np.arange(n, dtype=np.int64) + shift) // block
-    count = int(blocks[-1]) + 1 if n else 0
-    rank = np.empty(count, np.int64)
-    rank[np.argsort(generator.random_raw(count), kind="stable")] = np.arange(count)
-    return np.lexsort((generator.random_raw(n), rank[blocks] // window))
 
+    def __init__(self, random: Random, n: int, block: int = BLOCK, window: int = WINDOW) -> None:
+        if block < 1 or window < 1:
+            raise OrderError(f"block is {block} and window is {window}: both count from 1")
+        self.n, self._random, self._block, self._window = n, random, block, window
+        self._shift = int(random.numbers((0, 1))[0] % block)
+        count = (n - 1 + self._shift) // block + 1 if n else 0
+        self._keys = 1 + count  # where the units' own numbers begin
+        self._blocks = np.argsort(random.numbers((1, 1 + count)), kind="stable").astype(np.int32)
+        sizes = np.full(count, block, np.int64)
+        if count:  # the first and the last block may be cut
+            sizes[self._blocks == 0] -= self._shift
+            sizes[self._blocks == count - 1] -= count * block - self._shift - n
+        self._ends = np.add.reduceat(sizes, np.arange(0, count, window)).cumsum() if count else sizes
+        self._last_mixed: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
-def balanced(
-    split_hash: str, seed: int, epoch: int, labels: np.ndarray, block: int = BLOCK, window: int = WINDOW
-) -> np.ndarray:
-    """As many rows of label 0 as of label 1: int64 [2 * max(n0, n1)].
-
-    Rows 2i and 2i+1 of the answer have different labels, in random order, so that every slice of even length that
-    starts at an even place is half and half, whatever the batch size. The larger class is seen once. The smaller one is
-    seen in whole shuffled passes, which run on from one epoch into the next: over a run no row of it is seen more than
-    once more often than another. Raises OrderError if a label is missing.
-    """
-    labels = np.asarray(labels)
-    rows = [np.flatnonzero(labels == label) for label in (0, 1)]
-    if min(map(len, rows)) == 0:
-        raise OrderError(
-            f"a balanced order needs both labels, the split has {len(rows[0])} real and {len(rows[1])} fake samples: "
-            "use a shuffled order or a split with both"
+    def units(self, first: int, last: int) -> np.ndarray:
+        """The units at places ``first`` up to, not including, ``last`` of this pass: int64 [last - first]."""
+        if first >= last:
+            return np.empty(0, np.int64)
+        windows = range(
+            int(np.searchsorted(self._ends, first, "right")), int(np.searchsorted(self._ends, last, "left")) + 1
         )
-    length = max(map(len, rows))
-    pairs = np.empty((length, 2), np.int64)
-    for label, of_label in enumerate(rows):
-        count = len(of_label)
-        first, last = epoch * length, (epoch + 1) * length  # places in the endless sequence of passes
-        passes = [
-            of_label[order(split_hash, seed, turn, count, block, window, stream=f"label {label}")]
-            for turn in range(first // count, -(-last // count))
+        begin = int(self._ends[windows[0] - 1]) if windows[0] else 0
+        return np.concatenate([self._mixed(window) for window in windows])[first - begin : last - begin]
+
+    def _mixed(self, window: int) -> np.ndarray:
+        """The units of one window, shuffled."""
+        if self._last_mixed[0] == window:
+            return self._last_mixed[1]
+        stretches = [
+            (max(0, block * self._block - self._shift), min(self.n, (block + 1) * self._block - self._shift))
+            for block in np.sort(self._blocks[window * self._window : (window + 1) * self._window]).tolist()
         ]
-        start = first - first // count * count
-        pairs[:, label] = np.concatenate(passes)[start : start + length]
-    flip = (_philox(split_hash, seed, epoch, "flip").random_raw(length) >> np.uint64(63)).astype(bool)
-    pairs[flip] = pairs[flip, ::-1]
-    return pairs.ravel()
+        keys = self._random.numbers(*((self._keys + begin, self._keys + end) for begin, end in stretches))
+        units = np.concatenate([np.arange(begin, end) for begin, end in stretches])
+        mixed = units[np.argsort(keys, kind="stable")]
+        self._last_mixed = window, mixed
+        return mixed
 
 
-def draws(split_hash: str, seed: int, epoch: int, n: int) -> np.ndarray:
-    """63 random bits for each of the first ``n`` places of an epoch's order, for augmentations: int64 [n], >= 0."""
-    return (_philox(split_hash, seed, epoch, "draws").random_raw(n) >> np.uint64(1)).astype(np.int64)
+@lru_cache(maxsize=8)  # a sampler reads a pass piece by piece, a domain or a label each its own
+def shuffle(
+    split_hash: str, seed: int, turn: int, n: int, block: int = BLOCK, window: int = WINDOW, stream: str = "order"
+) -> Shuffle:
+    """Pass ``turn`` over ``n`` units. ``stream`` tells apart several orders of one pass."""
+    return Shuffle(Random(split_hash, seed, turn, stream), n, block, window)
 
 
-def _philox(split_hash: str, seed: int, epoch: int, stream: str) -> np.random.Philox:
-    digest = hashlib.sha256(f"{split_hash}\n{seed}\n{epoch}\n{stream}".encode()).digest()
-    return np.random.Philox(key=int.from_bytes(digest[:16], "big"))
+def order(split_hash: str, seed: int, epoch: int, n: int, block: int = BLOCK, window: int = WINDOW) -> np.ndarray:
+    """Every row once, shuffled: int64 [n]. Raises OrderError if block or window is not positive."""
+    return shuffle(split_hash, seed, epoch, n, block, window).units(0, n)
+
+
+def draws(split_hash: str, seed: int, epoch: int, first: int, last: int) -> np.ndarray:
+    """63 random bits for each place from ``first`` up to ``last`` of an epoch, for augmentations: int64, >= 0."""
+    numbers = Random(split_hash, seed, epoch, "draws").numbers((first, last))
+    return (numbers >> np.uint64(1)).astype(np.int64)

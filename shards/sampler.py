@@ -3,6 +3,7 @@
 An optimiser step takes one global batch of the epoch's order; rank r takes the r-th slice of it and cuts the slice into
 as many micro-batches as gradients are accumulated. So the samples of a step are the same for any number of ranks and
 workers. Training drops the tail that fills no global batch; evaluation pads it with slots that are marked as padding.
+The order is computed piece by piece while it is read: a split of a hundred million rows begins within a second.
 """
 
 import math
@@ -12,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from shards import order
+from shards import order, sequence
 from shards.errors import OrderError
 from shards.split import Split
 
-KINDS = ("shuffled", "balanced", "sequential")
+KINDS = tuple(sequence.KINDS)
+_PIECE = 8192  # places of the order that are computed at a time
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,16 @@ class GlobalBatchSampler:
     """Batch sampler for one rank. Iterating gives the micro-batches from the current position to the epoch's end.
 
     Each is an array of SLOT (row, draw) of ``micro_batch`` slots; ``accumulation`` of them make one optimiser step.
-    ``kind``: shuffled (every row once), balanced (half real, half fake) or sequential. ``tail``: "drop" leaves out what
-    fills no global batch, "pad" fills it with row -1; either way every rank has equally many micro-batches. Raises
-    OrderError if the global batch does not divide over ranks and accumulation, or would never be filled.
+    ``kind``: shuffled (every row once), balanced (half real, half fake), weighted (as often as the weights say), videos
+    (``per_video`` frames of a video side by side), paired (a row and its partner side by side), domains (one row of
+    the source domain, one of the target), alternate (global batches of two streams in turn) or sequential.
+    ``samples_per_epoch``: epochs of so many samples instead of one pass; they go on where the one before stopped, so
+    that no row comes again before all others came. ``tail``: "drop" leaves out what fills no global batch, "pad" fills
+    it with row -1; either way every rank has equally many micro-batches. ``left_out``: rows of the split that no epoch
+    shows.
+
+    Raises OrderError if the global batch does not divide over ranks and accumulation, if a micro-batch or an epoch does
+    not divide into what belongs together, if a batch would never be filled, or if the split cannot be ordered so.
     """
 
     def __init__(
@@ -55,6 +64,8 @@ class GlobalBatchSampler:
         world_size: int = 1,
         accumulation: int = 1,
         kind: str = "shuffled",
+        per_video: int | None = None,
+        samples_per_epoch: int | None = None,
         tail: str = "drop",
         block: int = order.BLOCK,
         window: int = order.WINDOW,
@@ -66,39 +77,58 @@ class GlobalBatchSampler:
                 "from 0 below the number of ranks, the others from 1"
             )
         if global_batch % share:
-            near = [size for size in (global_batch // share * share, -(-global_batch // share) * share) if size]
             raise OrderError(
                 f"a global batch of {global_batch} does not divide over {world_size} ranks x {accumulation} "
-                f"accumulation steps: use {' or '.join(map(str, near))}"
+                f"accumulation steps: use {_multiples(global_batch, share)}"
             )
         if kind not in KINDS or tail not in ("drop", "pad"):
             raise OrderError(f"kind {kind!r}, tail {tail!r}: choose kind from {', '.join(KINDS)}; tail from drop, pad")
+        if (per_video is None) == (kind == "videos"):
+            raise OrderError(f"per_video belongs to the order videos, and only to it (kind {kind}, given {per_video})")
         self.split_hash, self.seed, self.global_batch, self.kind, self.tail = split.hash, seed, global_batch, kind, tail
         self.rank, self.world_size, self.accumulation = rank, world_size, accumulation
         self.micro_batch = global_batch // share
-        self._labels, self._mixing = split.labels, (block, window)
+        options = {"videos": {"per_video": per_video}, "alternate": {"batch": global_batch}}.get(kind, {})
+        key = sequence.Key(split.hash, seed, block, window)
+        self._sequence = sequence.KINDS[kind](split, key, **options)
+        self.left_out = self._sequence.left_out
+        self.epoch_places = self._sequence.length
+        if samples_per_epoch is not None:
+            self._check_epoch(samples_per_epoch)
+            self.epoch_places = samples_per_epoch
         self.epoch = self.samples_seen = 0
-        if tail == "drop" and self._length() < global_batch:
+        if tail == "drop" and self.epoch_places < global_batch:
             raise OrderError(
-                f"split {split.name} gives {self._length()} samples, less than one global batch of {global_batch}: "
+                f"split {split.name} gives {self.epoch_places} samples, less than one global batch of {global_batch}: "
                 "use a smaller one"
             )
+        if self.micro_batch % (unit := self._sequence.unit):
+            raise OrderError(
+                f"the order {kind} keeps {unit} samples together, and {world_size} ranks x {accumulation} accumulation "
+                f"steps get {self.micro_batch} each of a global batch of {global_batch}: use "
+                f"{_multiples(global_batch, share * unit)}"
+            )
 
-    def _length(self) -> int:
-        """Samples in an epoch's order."""
-        if self.kind == "balanced":
-            return 2 * int(np.bincount(self._labels, minlength=2).max()) if len(self._labels) else 0
-        return len(self._labels)
+    def _check_epoch(self, samples: int) -> None:
+        if self.kind == "sequential" or self.tail == "pad":
+            raise OrderError("samples_per_epoch is for training: an evaluation reads each sample once")
+        if samples < 1 or samples % self.global_batch:
+            raise OrderError(
+                f"samples_per_epoch {samples} does not divide into global batches of {self.global_batch}: use "
+                f"{_multiples(samples, self.global_batch)}"
+            )
+        if not self._sequence.length:
+            raise OrderError("samples_per_epoch cannot be drawn from an empty split")
 
     @property
     def epoch_samples(self) -> int:
         """Slots in a whole epoch over all ranks, after dropping or padding."""
-        return self._steps(self._length()) * self.global_batch
+        return self._steps(self.epoch_places) * self.global_batch
 
     @property
     def steps(self) -> int:
         """Optimiser steps from the current position to the epoch's end."""
-        return self._steps(max(0, self._length() - self.samples_seen))
+        return self._steps(max(0, self.epoch_places - self.samples_seen))
 
     def _steps(self, samples: int) -> int:
         return samples // self.global_batch if self.tail == "drop" else math.ceil(samples / self.global_batch)
@@ -125,22 +155,30 @@ class GlobalBatchSampler:
         """The position after ``samples_seen`` samples of this epoch: loaders read ahead, so the caller counts."""
         return Position(self.split_hash, self.seed, self.epoch, samples_seen)
 
-    def order(self) -> np.ndarray:
-        """The order of the current epoch over all ranks, before dropping or padding: int64 rows."""
-        if self.kind == "sequential":
-            return order.sequential(len(self._labels))
-        if self.kind == "balanced":
-            return order.balanced(self.split_hash, self.seed, self.epoch, self._labels, *self._mixing)
-        return order.order(self.split_hash, self.seed, self.epoch, len(self._labels), *self._mixing)
+    def order(self, first: int = 0, last: int | None = None) -> np.ndarray:
+        """The current epoch's order over all ranks, before dropping or padding, from ``first`` to ``last``: int64."""
+        last = self.epoch_places if last is None else min(last, self.epoch_places)
+        begin = self.epoch * self.epoch_places
+        return self._sequence.rows(begin + first, begin + max(first, last))
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        rows = self.order()
-        slots = np.empty(len(rows), order.SLOT)
-        slots["row"] = rows
-        slots["draw"] = order.draws(self.split_hash, self.seed, self.epoch, len(rows))
-        slots = slots[self.samples_seen :]
-        wanted = self.steps * self.global_batch
-        if wanted > len(slots):
-            slots = np.concatenate((slots, np.full(wanted - len(slots), np.array((-1, 0), order.SLOT), order.SLOT)))
-        shape = (self.steps, self.world_size, self.accumulation, self.micro_batch)
-        yield from slots[:wanted].reshape(shape)[:, self.rank].reshape(-1, self.micro_batch)
+        """The position is read when iteration begins; a change of it concerns the next one."""
+        epoch, seen, end = self.epoch, self.samples_seen, self.samples_seen + self.steps * self.global_batch
+        piece = max(1, _PIECE // self.global_batch) * self.global_batch
+        for first in range(seen, end, piece):
+            slots = self._slots(epoch, first, min(first + piece, end))
+            shape = (-1, self.world_size, self.accumulation, self.micro_batch)
+            yield from slots.reshape(shape)[:, self.rank].reshape(-1, self.micro_batch)
+
+    def _slots(self, epoch: int, first: int, last: int) -> np.ndarray:
+        """Places ``first`` to ``last`` of an epoch over all ranks, those behind its end as padding: SLOT."""
+        slots = np.full(last - first, np.array((-1, 0), order.SLOT), order.SLOT)
+        begin, end = epoch * self.epoch_places, min(last, self.epoch_places)
+        slots["row"][: end - first] = self._sequence.rows(begin + first, begin + end)
+        slots["draw"][: end - first] = order.draws(self.split_hash, self.seed, epoch, first, end)
+        return slots
+
+
+def _multiples(wanted: int, of: int) -> str:
+    """The multiples of ``of`` below and above ``wanted``, for a message."""
+    return " or ".join(str(size) for size in (wanted // of * of, -(-wanted // of) * of) if size)

@@ -118,6 +118,8 @@ MANIFEST_FIELDS = [
     pa.field("partner_image_xxh3", pa.uint64()),
 ]
 
+STREAM = pa.field("stream", _WORD)  # of which set a face is: behind the others, only in a split that tells sets apart
+
 PREDICTION_FIELDS = [
     pa.field("run_id", pa.string(), nullable=False),
     pa.field("checkpoint", pa.string(), nullable=False),  # step or name inside the run

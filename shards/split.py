@@ -13,11 +13,19 @@ import numpy as np
 import pyarrow as pa
 
 from shards import schema
+from shards.cache import DEFAULT_FOLDER
+from shards.column import Column
 from shards.errors import ReadError, SplitError
-from shards.reader import GAP, Ranges, ShardReader
+from shards.reader import GAP, Ranges
+from shards.remote import Remote, open_reader
+from shards.uri import is_address
 
 if TYPE_CHECKING:
+    import datasets
+    import webdataset
+
     from shards.dataset import SplitDataset
+    from shards.interop import Samples
 
 _PREFIX = {"image": "", "json": "", "mask": "", "partner": "partner_"}
 
@@ -27,11 +35,15 @@ class Split:
 
     ``path``, ``shards_dir``: where it is. ``name``, ``hash`` (64 hex digits), ``meta``: what it is. ``table``: its rows
     (MANIFEST). ``labels`` int8 [n], 0 real, 1 fake. ``weights`` float32 [n]. ``faceless``: videos that count in an
-    evaluation though no face was found in them, each a dict with video_id, dataset, method, label.
+    evaluation though no face was found in them, each a dict with video_id, dataset, method, label. ``reader`` reads
+    its shards.
     """
 
-    def __init__(self, path: Path, shards_dir: Path, table: pa.Table, meta: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, shards_dir: Path | Remote, table: pa.Table, meta: dict[str, Any], cache: Path | str | None
+    ) -> None:
         self.path, self.shards_dir, self.table, self.meta = path, shards_dir, table, meta
+        self.cache = shards_dir.cache if isinstance(shards_dir, Remote) else cache or DEFAULT_FOLDER
         self.name: str = meta["name"]
         self.hash: str = meta["hash"]
         self.faceless: list[dict[str, Any]] = meta["faceless"]
@@ -39,11 +51,15 @@ class Split:
         self.labels = self.numbers("label")
         self.weights = self.numbers("weight")
         self._ranges: dict[str, Ranges] = {}
-        self._reader = ShardReader(shards_dir)
+        self.reader = open_reader(shards_dir, meta.get("created_at"))
 
     @classmethod
-    def open(cls, path: Path | str, shards_dir: Path | str | None = None) -> "Split":
-        """Map a manifest. ``shards_dir`` defaults to ``shards`` in the store that holds the manifest.
+    def open(
+        cls, path: Path | str, shards_dir: Path | str | Remote | None = None, cache: Path | str | None = None
+    ) -> "Split":
+        """Map a manifest. ``shards_dir``: a folder, an address such as ``hf://datasets/me/faces/shards``, or a Remote;
+        by default ``shards`` in the store that holds the manifest. ``cache``: the folder of this machine where bytes
+        from an address are kept and materialised splits are looked for, by default ``~/.cache/deepshard``.
 
         Raises SplitError if there is none, if it is not one this version reads, or if it was renamed to another hash.
         """
@@ -73,8 +89,13 @@ class Split:
         _, at, digits = path.stem.partition("@")
         if at and not meta["hash"].startswith(digits):
             raise SplitError(f"{path} holds the split {meta['name']}@{meta['hash'][:12]}: give it its own name back")
-        folder = Path(shards_dir) if shards_dir is not None else path.absolute().parent.parent / "shards"
-        return cls(path, folder, table.unify_dictionaries(), meta)
+        if shards_dir is None:
+            shards_dir = path.absolute().parent.parent / "shards"
+        elif is_address(shards_dir):
+            shards_dir = Remote(shards_dir, cache or DEFAULT_FOLDER)
+        elif not isinstance(shards_dir, Remote):
+            shards_dir = Path(shards_dir)
+        return cls(path, shards_dir, table.unify_dictionaries(), meta, cache)
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -98,9 +119,17 @@ class Split:
 
     def words(self, column: str) -> tuple[np.ndarray, list[str]]:
         """A column of words as codes int32 [n] and the words they stand for; null is -1."""
+        return self.codes(column), self.vocabulary(column)
+
+    def vocabulary(self, column: str) -> list[str]:
+        """The words that a column of words may have."""
+        return self._array(column).dictionary.to_pylist()
+
+    def codes(self, column: str) -> np.ndarray:
+        """A column of words as codes int32 [n] alone: there may be ten million different videos; null is -1."""
         array = self._array(column)
         codes = array.indices.fill_null(-1) if array.null_count else array.indices
-        return codes.to_numpy(zero_copy_only=False), array.dictionary.to_pylist()
+        return codes.to_numpy(zero_copy_only=False)
 
     def sample_ids(self, indices: Iterable[int] | None = None) -> list[str]:
         """The ids of these rows, or of all."""
@@ -121,9 +150,10 @@ class Split:
                 raise SplitError(f"there is no member {member!r}: ask for one of {', '.join(_PREFIX)}")
             prefix = _PREFIX[member]
             part = f"{prefix}image" if prefix else member
-            codes, names = self.words(f"{prefix}shard")
-            place = [self.numbers(f"{part}_{field}") for field in ("offset", "size", "xxh3")]
-            self._ranges[member] = Ranges(names, codes, *place)
+            shard = self._array(f"{prefix}shard")
+            place = [self._array(f"{part}_{field}") for field in ("offset", "size", "xxh3")]
+            columns = (_where_it_lies(array) for array in (shard.indices, *place))
+            self._ranges[member] = Ranges(shard.dictionary.to_pylist(), *columns)
         return self._ranges[member]
 
     def check_shards(self) -> None:
@@ -132,8 +162,7 @@ class Split:
         ends = np.zeros(len(names), np.int64)
         for member in ("image", "json", "mask"):
             np.maximum.at(ends, codes, self.numbers(f"{member}_offset") + self.numbers(f"{member}_size"))
-        for code in np.unique(codes):
-            self._reader.check(names[code], int(ends[code]))
+        self.reader.check({names[code]: int(ends[code]) for code in np.unique(codes)})
 
     def read(self, index: int, member: str = "image") -> bytes:
         """The stored bytes of one member of row ``index``, checked. Raises ReadError, IndexError."""
@@ -142,8 +171,7 @@ class Split:
         ranges = self.ranges(member)
         if ranges.offsets[index] < 0:
             raise ReadError(f"{self.sample_ids([index])[0]} has no {member}: its recipe or its split gives none")
-        columns = (column[index : index + 1] for column in (ranges.shards, ranges.offsets, ranges.sizes))
-        found, faults = self._reader.fetch(Ranges(ranges.names, *columns, ranges.checksums[index : index + 1]))
+        found, faults = self.reader.fetch(ranges.take(np.array([index])))
         if found[0] is None:
             raise ReadError(f"{self.sample_ids([index])[0]}: {faults[0]}")
         return found[0].tobytes()
@@ -159,6 +187,35 @@ class Split:
         from shards.dataset import SplitDataset  # torch: not needed to look at a split
 
         return SplitDataset(self, members, on_error, transform, gap)
+
+    def as_torch(self, members: Sequence[str] = ("image",)) -> "Samples":
+        """The split sample by sample, for a DataLoader of one's own; see ``interop.Samples``."""
+        from shards.interop import Samples
+
+        return Samples(self, members)
+
+    def as_webdataset(
+        self, members: Sequence[str] = ("image", "json"), seed: int | None = None, epoch: int = 0
+    ) -> "webdataset.DataPipeline":
+        """The split as a webdataset pipeline; see ``interop.as_webdataset``."""
+        from shards.interop import as_webdataset
+
+        return as_webdataset(self, members, seed, epoch)
+
+    def as_hf(
+        self, members: Sequence[str] = ("image",), streaming: bool = False
+    ) -> "datasets.Dataset | datasets.IterableDataset":
+        """The split for the library ``datasets``; see ``interop.as_hf``."""
+        from shards.interop import as_hf
+
+        return as_hf(self, members, streaming)
+
+
+def _where_it_lies(array: pa.Array) -> np.ndarray | Column:
+    """Numbers of which none is copied: an array, or, with nulls, a column that has -1 there, or 0 if unsigned."""
+    if array.null_count:
+        return Column(array, 0 if pa.types.is_unsigned_integer(array.type) else -1)
+    return array.to_numpy(zero_copy_only=False)
 
 
 def _none(kind: pa.DataType) -> pa.Array:

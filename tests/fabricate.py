@@ -182,13 +182,15 @@ def write_manifest(
     partners: bool = False,
     name: str = "demo",
 ) -> Path:
-    """Pin ``rows`` (SAMPLES) as a split called ``name``; videos without a row become its faceless ones."""
+    """Pin ``rows`` (SAMPLES, with role and stream where they have any) as a split called ``name``; videos without a
+    row become its faceless ones."""
     by_id = {video["video_id"]: video for video in videos}
     by_place = {(row["video_id"], row["frame_index"]): row for row in rows}
+    streams = [schema.STREAM] if any("stream" in row for row in rows) else []
     pinned = []
     for row in rows:
         video = by_id[row["video_id"]]
-        line = {field: row.get(field) for field in schema.MANIFEST.names}
+        line = {field: row.get(field) for field in [*schema.MANIFEST.names, *(field.name for field in streams)]}
         line |= {"dataset": video["dataset"], "method": video["method"], "label": video["label"], "weight": 1.0}
         if partners and (other := by_place.get((video["original_video"], row["frame_index"]))):
             line["partner_id"] = other["sample_id"]
@@ -201,12 +203,13 @@ def write_manifest(
         if not any(row["video_id"] == video["video_id"] for row in rows)
     ]
     content = [(line["sample_id"], line["label"], line["weight"], line["role"], line["partner_id"]) for line in pinned]
+    content += [(line["sample_id"], line["stream"]) for line in pinned if streams]
     digest = hashlib.sha256(json.dumps([content, sorted(v["video_id"] for v in faceless)]).encode()).hexdigest()
     recipe = {"name": "demo", "hash": recipe_hash(), "recipe": {"name": "demo", "size": size}}
     meta = {"manifest_version": schema.MANIFEST_VERSION, "name": name, "hash": digest, "sql": "SELECT * FROM faces"}
     meta |= {"params": {}, "catalog": {}, "recipes": [recipe], "lints": [], "faceless": faceless}
     meta |= {"created_at": "2026-01-01T00:00:00Z", "deepshard_version": "0"}
-    arrow = schema.MANIFEST.with_metadata({b"deepshard": json.dumps(meta).encode()})
+    arrow = pa.schema([*schema.MANIFEST, *streams]).with_metadata({b"deepshard": json.dumps(meta).encode()})
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}@{digest[:12]}.arrow"
     with pa.ipc.new_file(path, arrow) as writer:

@@ -33,7 +33,9 @@ BEGINS_WITH = {
     "docs/cluster.md": None,
     "docs/splits.md": "curated",
     "docs/train.md": "pinned",
+    "docs/study.md": "curated",
     "docs/look.md": "trained",
+    "docs/explain.md": "trained",
     "docs/read-shards.md": "pinned",
     "docs/design.md": None,
     "docs/faces.md": None,
@@ -191,7 +193,7 @@ def test_the_options_of_all_commands_are_in_the_page_on_curating():
 
 def test_every_command_in_the_docs_exists():
     known = {name for name, _ in subcommands(_parser())}
-    typed = re.findall(r"(?:^\$ |`)(deepshard (?:split )?[a-z]+)", text_of(), re.MULTILINE)
+    typed = re.findall(r"(?:^\$ |`)(deepshard (?:split |explain )?[a-z]+)", text_of(), re.MULTILINE)
     assert len(typed) > 30
     assert not set(typed) - known
 

@@ -55,7 +55,8 @@ def _fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -91,7 +92,7 @@ def save_checkpoint(
     torch.save(optimiser, temporary / OPTIMISER)
     for name in (WEIGHTS, OPTIMISER):
         _fsync(temporary / name)
-        progress.files[name] = _sha256(temporary / name)
+        progress.files[name] = file_sha256(temporary / name)
     write_json(temporary / STATE, asdict(progress))
     _fsync(temporary)
     temporary.rename(final)
@@ -121,7 +122,7 @@ def read_progress(checkpoint: Path) -> Progress:
         )
     progress = Progress(**values)
     for name, digest in progress.files.items():
-        if _sha256(checkpoint / name) != digest:
+        if file_sha256(checkpoint / name) != digest:
             raise TrainingError(
                 f"{checkpoint / name} is damaged (its SHA-256 differs): delete {checkpoint} and go on "
                 "from the checkpoint before it"
@@ -148,9 +149,24 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return weights, card
 
 
+def weights_sha256(path: Path) -> str:
+    """SHA-256 of the weights in a checkpoint folder or .safetensors file: a run's name can be given to another run."""
+    return file_sha256(path / WEIGHTS if path.is_dir() else path)
+
+
+def describe_weights(path: Path, card: dict[str, Any]) -> dict[str, str]:
+    """Which weights these are: run, checkpoint and SHA-256 of a checkpoint folder or file, whose card is given."""
+    return {"run": card["run_id"], "checkpoint": step_name(card["step"]), "sha256": weights_sha256(path)}
+
+
 def _of_run(folder: Path, selected: bool) -> Path:
     found = checkpoints(folder / "checkpoints")
     if not found:
+        record = folder / "run.json"
+        if record.is_file() and json.loads(record.read_text(encoding="utf-8")).get("status") == "imported":
+            raise TrainingError(
+                f"run {folder.name} is of imported scores: there are no weights to go on with or to score"
+            )
         raise TrainingError(f"run {folder.name} has no checkpoint yet: start it again under another name")
     best = json.loads((found[-1] / STATE).read_text(encoding="utf-8"))["best"]
     return folder / "checkpoints" / best["checkpoint"] if selected and best else found[-1]

@@ -53,22 +53,32 @@ class Config:
     val: str | None = None
     test: list[str] = field(default_factory=list)
     store: str = "store"
+    shards: str | None = None  # folder of the shards, or an address as hf://datasets/...; null: beside the splits
+    cache: str | None = None  # folder for bytes from an address and materialised splits; null: ~/.cache/deepshard
+    cache_gb: float = 50.0  # what bytes from an address may take there
+    offline: bool = False  # ask no address for anything: what is cached must do
     catalog: str = "catalog.duckdb"  # opened only to pin .sql files and to ingest predictions
     name: str | None = None  # of the run; null: made from the configuration's name and the time
     resume: str | None = None  # a run's name, its folder or a checkpoint folder: continue it
     evaluate: str | None = None  # likewise: only score --test, train nothing
 
     # what is learnt, and how
+    init_from: str | None = None  # a run's name, its folder or a checkpoint: start from its selected weights
+    trains: Literal["all", "transfer"] = "all"  # transfer: only what the detector names for it, the rest is frozen
     detector: Detector = field(default_factory=Detector)
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     augment: Augment = field(default_factory=Augment)
 
     epochs: int = 10
+    patience: int | None = None  # stop after so many epochs without a better --val
     batch_size: int = 32  # global: over all processes and accumulation steps
     accumulate: int = 1  # forward passes per optimiser step
-    order: Literal["shuffled", "balanced"] = "shuffled"  # balanced: every slice of a batch is half real, half fake
+    order: Literal["shuffled", "balanced", "weighted", "videos", "paired", "domains", "alternate"] = "shuffled"
+    per_video: int | None = None  # frames of one video side by side, with order: videos
+    samples_per_epoch: int | None = None  # null: each face once, or as the order says
     seed: int = 0
+    unreadable: Literal["raise", "record"] = "raise"  # a face that cannot be read: stop, or go on without and record it
     select: str = "frame_auc"  # on --val: loss, or (frame|video)_(auc|eer|ap|accuracy)
 
     # how it is computed
@@ -98,13 +108,17 @@ class Config:
         return {name: value for name, value in self.as_dict().items() if name not in _PLACES}
 
 
-_PLACES = ("train", "val", "test", "store", "catalog", "name", "resume", "evaluate")
+_SPLITS = ("train", "val", "test")
+_STORE = ("store", "shards", "cache", "cache_gb", "offline", "catalog")
+_MACHINE = ("processes", "cpu", "workers", "threads", "eval_batch_size")
+_PLACES = (*_SPLITS, *_STORE, "name", "resume", "evaluate")
 
 # What may change when a run is resumed: where and how fast it runs, how long, and what is reported.
 RESUMABLE = frozenset(
-    ("train", "val", "test", "store", "catalog", "resume", "epochs", "processes", "cpu", "workers", "threads")
-    + ("eval_batch_size", "log_every", "checkpoint_every", "tracker", "trace")
+    (*_SPLITS, *_STORE, *_MACHINE, "resume", "epochs", "log_every", "checkpoint_every", "tracker", "trace")
 )
+# What may be said with --evaluate: what is scored, where, and how fast.
+EVALUATION = frozenset(("test", *_STORE, *_MACHINE, "evaluate", "precision", "channels_last", "compile"))
 
 
 def check(config: Config) -> None:
@@ -113,10 +127,13 @@ def check(config: Config) -> None:
         if getattr(config, name) < least:
             raise TrainingError(f"{name} must be at least {least}, not {getattr(config, name)}")
     for name, least in (
+        ("patience", 1),
         ("processes", 1),
         ("workers", 0),
         ("threads", 1),
         ("checkpoint_every", 1),
+        ("samples_per_epoch", 1),
+        ("per_video", 1),
         ("eval_batch_size", 1),
     ):
         value = getattr(config, name)
@@ -125,6 +142,10 @@ def check(config: Config) -> None:
     if config.select != "loss" and not re.fullmatch(r"(frame|video)_(auc|eer|ap|accuracy)", config.select):
         raise TrainingError(
             f"select must be loss, or frame_ or video_ and auc, eer, ap or accuracy, not {config.select!r}"
+        )
+    if (config.per_video is None) == (config.order == "videos"):
+        raise TrainingError(
+            "per_video says how many frames of a video are side by side: give it with --order videos, and only then"
         )
     if config.optimiser.lr <= 0:
         raise TrainingError(f"optimiser.lr must be above 0, not {config.optimiser.lr}")

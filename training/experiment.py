@@ -21,11 +21,14 @@ from accelerate import Accelerator
 from rich.console import Console
 from torch import nn
 
+from shards.materialize import describe
+from shards.remote import placed_at
 from shards.split import Split
 from training import evaluate, machine, record, splits
 from training.checkpoint import (
     Progress,
     checkpoints,
+    describe_weights,
     find_checkpoint,
     read_optimiser,
     read_progress,
@@ -40,6 +43,8 @@ from training.errors import TrainingError
 from training.journal import Journal
 from training.loop import Loop, evaluation_settings, training_sampler
 from training.rank0 import on_rank0
+from training.start import check_start, start_notes
+from training.transfer import check_transfer, freeze, trained_share
 
 
 @dataclass
@@ -70,7 +75,8 @@ def _open(config: Config, evaluating: bool) -> splits.Splits:
     store, catalog = Path(config.store), Path(config.catalog)
     names = [None if evaluating else config.train, None if evaluating else config.val, *config.test]
     paths = on_rank0(lambda: [None if name is None else splits.split_path(name, store, catalog) for name in names])
-    train, val, *tests = (None if path is None else Split.open(path) for path in paths)
+    place = placed_at(config.shards, config.cache, config.cache_gb, config.offline)
+    train, val, *tests = (None if path is None else Split.open(path, place, config.cache) for path in paths)
     repeated = {splits.label(test) for test in tests if sum(test.hash == other.hash for other in tests) > 1}
     if repeated:
         raise TrainingError(f"--test names {', '.join(sorted(repeated))} more than once: give each test set once")
@@ -108,8 +114,8 @@ def _prepared_model(config: Config, accelerator: Accelerator, weights: dict | No
     return model
 
 
-def _check(config: Config, chosen: splits.Splits, world: int) -> None:
-    """Raise for whatever can be known to be wrong before anything is made."""
+def _check(config: Config, chosen: splits.Splits, world: int, start: Path | None) -> None:
+    """Raise for whatever can be known to be wrong before anything is made. `start`: the checkpoint of init_from."""
     model = build_detector(config.detector.name, config.detector.options)
     machine.check_device(config)
     for _, split in chosen.all():
@@ -119,6 +125,19 @@ def _check(config: Config, chosen: splits.Splits, world: int) -> None:
         training_sampler(config, chosen.train, 0, world)
         if chosen.val is not None:
             splits.check_selection(chosen.val, chosen.tests, config.select)
+        elif config.patience is not None:
+            raise TrainingError(
+                "patience waits for a better --val, and there is none: give one, or leave patience away"
+            )
+        if config.trains == "transfer":
+            check_transfer(model, config.detector.name)
+            if start is None and config.resume is None and not getattr(model, "pretrained", False):
+                raise TrainingError(
+                    "--trains transfer keeps what was learnt before, and this run starts from random weights: give "
+                    "--init_from, a run whose weights it starts from, or --trains all"
+                )
+        if start is not None:
+            check_start(config, model, start)
 
 
 def run_experiment(config: Config, name: str, checkpoint: Path | None) -> dict[str, Any]:
@@ -132,7 +151,10 @@ def run_experiment(config: Config, name: str, checkpoint: Path | None) -> dict[s
     workers = machine.set_arithmetic(config, state)
     evaluating = config.evaluate is not None
     chosen = _open(config, evaluating)
-    on_rank0(lambda: _check(config, chosen, state.num_processes))
+    start = None
+    if config.init_from is not None and checkpoint is None:
+        start = on_rank0(lambda: find_checkpoint(config.init_from, Path(config.store), selected=True))
+    on_rank0(lambda: _check(config, chosen, state.num_processes, start))
 
     if checkpoint is None:
         folder = on_rank0(lambda: _new_folder(config, name))
@@ -156,7 +178,7 @@ def run_experiment(config: Config, name: str, checkpoint: Path | None) -> dict[s
         if progress is not None:
             run.record = record.resumed(folder, run.record, progress.step)
         try:
-            _train_and_test(run, checkpoint, progress or Progress(config.seed, chosen.train.hash))
+            _train_and_test(run, checkpoint, start, progress or Progress(config.seed, chosen.train.hash))
         except BaseException as error:
             run.save(status="failed", error=f"{type(error).__name__}: {error}", finished_at=record.now())
             raise
@@ -179,6 +201,7 @@ def _introduce(run: Run) -> None:
     for role, split in run.splits.all():
         about = splits.describe(split, role)
         shown = f"{about['samples']} faces, {about['real']} real, {about['fake']} fake"
+        shown += f", {about['target']} of the target domain" if about.get("target") else ""
         shown += f", {about['faceless']} videos without a face" if about["faceless"] else ""
         run.say(f"{role} {splits.label(split)}: {shown}")
     for note in run.record["notes"]:
@@ -187,10 +210,27 @@ def _introduce(run: Run) -> None:
         run.say("no --val: no checkpoint is selected, the last one is kept and tested")
 
 
-def _train_and_test(run: Run, checkpoint: Path | None, progress: Progress) -> None:
+def _weights(run: Run, checkpoint: Path | None, start: Path | None) -> dict[str, torch.Tensor] | None:
+    """The weights to go on from, or to start from; the record says of the latter which they are."""
+    if checkpoint is not None:
+        weights, card = read_weights(checkpoint)
+        run.record["init_from"] = card.get("init_from")
+        return weights
+    if start is None:
+        return None
+    weights, card = read_weights(start)
+    run.record["init_from"] = describe_weights(start, card)
+    run.say("starting from {run}, {checkpoint}, weights {sha256}".format(**run.record["init_from"]))
+    for note in start_notes(card, run.splits, Path(run.config.store)):
+        run.record["notes"].append(note)
+        run.say(f"WARNING: {note}")
+    return weights
+
+
+def _train_and_test(run: Run, checkpoint: Path | None, start: Path | None, progress: Progress) -> None:
     config, accelerator, folder = run.config, run.accelerator, run.folder
     train = run.splits.train
-    weights = None if checkpoint is None else read_weights(checkpoint)[0]
+    weights = _weights(run, checkpoint, start)
     card = {
         "format": 1,
         "run_id": folder.name,
@@ -199,19 +239,31 @@ def _train_and_test(run: Run, checkpoint: Path | None, progress: Progress) -> No
         "splits": run.splits.card(),
         "recipes": train.recipes,
         "versions": run.record["versions"],
+        "init_from": run.record["init_from"],
     }
     model = _prepared_model(config, accelerator, weights)
+    if config.trains == "transfer":
+        freeze(model)
+        run.say(f"transfer learning: {trained_share(model)} are trained")
     loop = Loop(config, accelerator, model, train, run.splits.val, folder, card, progress, run.workers)
     if checkpoint is not None:
         loop.restore(read_optimiser(checkpoint))
         run.say(f"continuing after step {progress.step} of {loop.total_steps}, epoch {progress.epoch + 1}")
     if config.tracker == "tensorboard":
         accelerator.init_trackers("tensorboard", init_kwargs={"tensorboard": {"purge_step": progress.step + 1}})
-    left = len(train) - loop.steps_per_epoch * config.batch_size
+    run.say(f"training reads {describe(train, ['image'])}")
+    left = loop.sampler.epoch_places - loop.sampler.epoch_samples
     run.say(
         f"{loop.steps_per_epoch} steps an epoch, {loop.total_steps} in all"
         + (f"; {left} faces, others each epoch, are left out because they fill no batch" if left > 0 else "")
-    )
+        + (f"; an epoch goes on where the last one stopped: {config.samples_per_epoch} faces of {len(train)}"
+           if config.samples_per_epoch else "")
+    )  # fmt: skip
+    if never := loop.sampler.left_out:
+        note = f"{never} faces of {splits.label(train)} are never trained on: the order {config.order} shows only "
+        note += "faces of a weight above 0" if config.order == "weighted" else "pairs, and they are in none"
+        run.record["notes"].append(note)
+        run.say(f"WARNING: {note}")
     run.save(steps_per_epoch=loop.steps_per_epoch)
     journal = Journal(folder, accelerator, progress.step, loop.total_steps, config.trace)
     with contextlib.closing(journal):
@@ -219,6 +271,10 @@ def _train_and_test(run: Run, checkpoint: Path | None, progress: Progress) -> No
             journal, lambda progress: run.save(progress={"step": progress.step, "epoch": progress.epoch})
         )
     accelerator.wait_for_everyone()  # the last checkpoint is written
+    if loop.stopped_early:
+        ended = f"after epoch {progress.epoch} of {config.epochs}: {config.patience} without a better {config.select}"
+        run.record["stopped_early"] = ended
+        run.say(f"stopped {ended}")
 
     kept = find_checkpoint(str(folder), Path(config.store), selected=True)
     reason = "the last one (no --val)"

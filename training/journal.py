@@ -1,7 +1,8 @@
 """What a run says while it runs: JSON lines in its folder, TensorBoard through Accelerate, and the terminal.
 
-`log.jsonl` has one line per report, `trace-rank00000.jsonl` (with --trace) the sample ids of every step. A resumed run
-first drops the lines after the step it continues from, so that the files read as if nothing had happened. On a terminal
+`log.jsonl` has one line per report, `trace-rank00000.jsonl` (with --trace) the sample ids of every step, and
+`unreadable-rank00000.jsonl` the faces that could not be read, where a run goes on without them. A resumed run first
+drops the lines after the step it continues from, so that the files read as if nothing had happened. On a terminal
 there is a progress bar; in a log file, plain lines.
 """
 
@@ -33,6 +34,11 @@ def drop_lines_after(path: Path, step: int) -> None:
     temporary.replace(path)
 
 
+def of_rank(folder: Path, kind: str, rank: int) -> Path:
+    """Where a rank writes what only it knows, as the samples of its steps: all ranks' traces are the run's order."""
+    return folder / f"{kind}-rank{rank:05d}.jsonl"
+
+
 class Journal:
     """The reports of one process. Rank 0 writes the log and the terminal; every rank its own trace."""
 
@@ -49,10 +55,17 @@ class Journal:
                 self._bar = Progress(*columns, console=self.console)
                 self._task = self._bar.add_task("training", total=total_steps, completed=step)
                 self._bar.start()
+        if self.main:  # a run that goes on with fewer processes: nobody else mends the traces of those that are gone
+            for kind in ("trace", "unreadable"):
+                for path in folder.glob(f"{kind}-rank*.jsonl"):
+                    if path >= of_rank(folder, kind, accelerator.num_processes):
+                        drop_lines_after(path, step)
         if trace:
-            path = folder / f"trace-rank{accelerator.process_index:05d}.jsonl"
+            path = of_rank(folder, "trace", accelerator.process_index)
             drop_lines_after(path, step)
             self._trace = path.open("a", encoding="utf-8")
+        self._unreadable = of_rank(folder, "unreadable", accelerator.process_index)
+        drop_lines_after(self._unreadable, step)
 
     def say(self, text: str) -> None:
         """A line for the person who watches."""
@@ -78,6 +91,14 @@ class Journal:
         if self._trace is not None:
             self._trace.write(json.dumps({"step": step, "epoch": epoch, "samples": ids}) + "\n")
             self._trace.flush()
+
+    def unreadable(self, step: int, errors: list[dict[str, Any]]) -> None:
+        """Record the faces of a step that could not be read: sample_id, index and message of each."""
+        if errors:
+            with self._unreadable.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps({"step": step, **error}) + "\n" for error in errors)
+            for error in errors:
+                self.say(f"WARNING: not trained on in step {step}: {error['message']}")
 
     def close(self) -> None:
         if self._bar is not None:

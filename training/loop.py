@@ -20,25 +20,28 @@ from accelerate import Accelerator
 from torch import nn
 
 from shards.loader import loader
-from shards.sampler import GlobalBatchSampler
+from shards.sampler import GlobalBatchSampler, Position
+from shards.sequence import target_rows
 from shards.split import Split
 from training import evaluate
 from training.augment import Augmentation, is_none
 from training.checkpoint import Progress, prune_checkpoints, save_checkpoint, step_name
 from training.config import Config, Optimiser, Schedule
 from training.detectors import in_float32, loss_of, needs
+from training.domains import TargetLabelsHidden
 from training.errors import TrainingError
 from training.inputs import model_inputs
 from training.journal import Journal
 from training.metrics import FIGURES, MetricRow
 from training.rank0 import ToldByRank0, on_rank0
+from training.waiting import Waiting
 
 
 def training_sampler(config: Config, split: Split, rank: int, world: int) -> GlobalBatchSampler:
-    """This rank's batches of `split`; raises OrderError where they do not divide over ranks and accumulation."""
+    """This rank's batches of `split`; raises OrderError where the split or the sizes do not allow them."""
     return GlobalBatchSampler(
         split, config.batch_size, seed=config.seed, rank=rank, world_size=world, accumulation=config.accumulate,
-        kind=config.order, tail="drop",
+        kind=config.order, per_video=config.per_video, samples_per_epoch=config.samples_per_epoch, tail="drop",
     )  # fmt: skip
 
 
@@ -107,9 +110,10 @@ class Loop:
         self.total_steps = self.steps_per_epoch * config.epochs
         transform = None if is_none(config.augment) else Augmentation(config.augment)
         self.batches = loader(
-            train.dataset(members=needs(model), transform=transform), self.sampler, workers=workers,
+            train.dataset(needs(model), config.unreadable, transform), self.sampler, workers=workers,
             pin_memory=accelerator.device.type == "cuda",
         )  # fmt: skip
+        self.hide_target = TargetLabelsHidden(train) if target_rows(train).any() else None
         self.model, self.optimiser = accelerator.prepare(model, make_optimiser(model, config.optimiser))
 
     def restore(self, optimiser_state: dict[str, Any]) -> None:
@@ -119,8 +123,11 @@ class Loop:
             self.accelerator.scaler.load_state_dict(optimiser_state["scaler"])
 
     def fit(self, journal: Journal, after_epoch: Callable[[Progress], None]) -> Progress:
-        """Train up to the last epoch; `after_epoch` is called on rank 0 after each epoch's checkpoint."""
+        """Train up to the last epoch, or until patience ends; `after_epoch` is called on rank 0 after each epoch's
+        checkpoint."""
         for epoch in range(self.progress.epoch, self.config.epochs):
+            if self.stopped_early:
+                break
             self._epoch(epoch, journal)
             self.progress.epoch, self.progress.batch = epoch + 1, 0
             if self.val_split is not None:
@@ -130,19 +137,25 @@ class Loop:
                 after_epoch(self.progress)
         return self.progress
 
+    @property
+    def stopped_early(self) -> bool:
+        """Whether --val has not become better for as many epochs as the patience allows."""
+        best, patience = self.progress.best, self.config.patience
+        return patience is not None and best is not None and self.progress.epoch - 1 - best["epoch"] >= patience
+
     def _epoch(self, epoch: int, journal: Journal) -> None:
         config, progress = self.config, self.progress
-        self.sampler.set_epoch(epoch, samples_seen=progress.batch * config.batch_size)
+        self.sampler.seek(Position(progress.train_hash, progress.seed, epoch, progress.batch * config.batch_size))
         self.model.train()
         loss_sum = torch.zeros((), device=self.accelerator.device)
-        since, steps, waited, ids = time.perf_counter(), 0, 0.0, []
+        since, steps, waiting, ids = time.perf_counter(), 0, Waiting(self.accelerator.device), []
         batches = iter(self.batches)
         for _ in range(self.steps_per_epoch - progress.batch):
             seed_step(config.seed, progress.step, self.accelerator.process_index)
             for turn in range(config.accumulate):
-                asked = time.perf_counter()
-                batch = next(batches)
-                waited += time.perf_counter() - asked
+                with waiting:
+                    batch = next(batches)
+                journal.unreadable(progress.step + 1, batch["errors"])
                 if config.trace:
                     ids += self.train_split.sample_ids(batch["index"].tolist())
                 loss_sum += self._backward(batch, last=turn == config.accumulate - 1)
@@ -155,8 +168,8 @@ class Loop:
             if progress.step % config.log_every == 0 or progress.batch == self.steps_per_epoch:
                 mean = float(self.accelerator.reduce(loss_sum / steps, "mean"))
                 seconds = time.perf_counter() - since
-                self._report(journal, epoch, mean, rate, steps, seconds, waited)
-                loss_sum, since, steps, waited = torch.zeros_like(loss_sum), time.perf_counter(), 0, 0.0
+                self._report(journal, epoch, mean, rate, steps, seconds, waiting.take())
+                loss_sum, since, steps = torch.zeros_like(loss_sum), time.perf_counter(), 0
             due = config.checkpoint_every and progress.step % config.checkpoint_every == 0
             if due and progress.batch < self.steps_per_epoch:  # the end of an epoch saves anyway, after validation
                 self._save()
@@ -166,12 +179,23 @@ class Loop:
 
         Returns its share of the step's loss, on the device: reading it would make the device wait.
         """
-        inputs = model_inputs(batch, self.bare, self.accelerator.device, self.config.channels_last)
+        inputs = model_inputs(self._learnt_from(batch), self.bare, self.accelerator.device, self.config.channels_last)
         with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
             output = in_float32(self.model(inputs))
             loss = loss_of(self.bare, output, inputs) / self.config.accumulate
             self.accelerator.backward(loss)
         return loss.detach()
+
+    def _learnt_from(self, batch: dict) -> dict:
+        """The batch as the loss may see it: no weight where the order goes by them, no label where there is no face or
+        where it belongs to a target domain."""
+        if self.config.order == "weighted":
+            batch = {**batch, "weight": torch.ones_like(batch["weight"])}
+        if self.config.unreadable == "record":
+            unread = ~batch["valid"]
+            batch = {**batch, "label": batch["label"].masked_fill(unread, -1),
+                     "weight": batch["weight"].masked_fill(unread, 0)}  # fmt: skip
+        return batch if self.hide_target is None else self.hide_target(batch)
 
     def _step(self) -> float:
         rate = learning_rate(self.config.optimiser.lr, self.config.schedule, self.progress.step, self.total_steps)

@@ -36,23 +36,34 @@ class Scorer:
         return recipes[0]
 
 
-def open_scorer(checkpoint: str | Path, store: str | Path = "store", device: str | None = None) -> Scorer:
-    """Load a checkpoint: a run's name in `store`, its folder, a checkpoint's folder, or a .safetensors file.
+def load_detector(
+    checkpoint: str | Path, store: str | Path = "store", device: str | None = None
+) -> tuple[nn.Module, dict[str, Any], Path]:
+    """(detector in evaluation mode, card, path) of a checkpoint: a run's name in `store` (its selected checkpoint), a
+    run's folder, a checkpoint's folder, or a .safetensors file.
 
-    `device`: as torch names them; None: a GPU where there is one. Raises TrainingError for what is no checkpoint, and
-    for a detector that reads more than an image.
+    `device`: as torch names them; None: a GPU where there is one. Raises TrainingError for what is no checkpoint.
     """
     path = find_checkpoint(str(checkpoint), Path(store), selected=True)
     weights, card = read_weights(path)
     model = build_detector(card["detector"]["name"], card["detector"]["options"])
+    model.load_state_dict(weights)
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return model.to(where).eval(), card, path
+
+
+def open_scorer(checkpoint: str | Path, store: str | Path = "store", device: str | None = None) -> Scorer:
+    """Load a checkpoint, named as `load_detector` takes it, to score images.
+
+    Raises TrainingError for what is no checkpoint, and for a detector that reads more than an image.
+    """
+    model, card, path = load_detector(checkpoint, store, device)
     if others := set(needs(model)) - {"image"}:
         raise TrainingError(
             f"detector {card['detector']['name']} reads {', '.join(sorted(others))} too, which a single image lacks: "
             "curate the video and score it as a split with --evaluate"
         )
-    model.load_state_dict(weights)
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return Scorer(model.to(where).eval(), card, path)
+    return Scorer(model, card, path)
 
 
 def score_images(checkpoint: Scorer | str | Path, images: np.ndarray, batch_size: int = 64) -> np.ndarray:

@@ -60,6 +60,8 @@ def new_record(
             "threads": torch.get_num_threads(),
         },
         "versions": versions(),
+        "init_from": None,
+        "stopped_early": None,
         "checkpoint": None,
         "metrics": [],
     }

@@ -5,6 +5,7 @@
     torchrun --nproc_per_node 2 training/run.py ...   the same
     python training/run.py --resume RUN               continue a run
     python training/run.py --evaluate RUN --test TEST score a test set, train nothing
+    python training/run.py --config ... --config ...  the second file's settings on top of the first one's
 
 TRAIN, VAL and TEST are pinned splits (a manifest's path or a name in the store) or `.sql` files. torch is imported only
 once the settings are known to be right, so that a misspelt one is told at once.
@@ -21,28 +22,10 @@ if __package__ in (
 ):  # run as a file: the rooms lie one folder up, and this folder's names must not hide others
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from training.config import RESUMABLE, Config, check
+from training.config import EVALUATION, RESUMABLE, Config, check
 from training.errors import TrainingError
 from training.settings import from_dict, load_config, parse_overrides, settings, type_name, with_overrides
-from training.world import check_processes, start_processes
-
-# what may be said with --evaluate: what is scored, where, and how fast
-_EVALUATION = frozenset(
-    [
-        "test",
-        "store",
-        "catalog",
-        "evaluate",
-        "processes",
-        "cpu",
-        "workers",
-        "threads",
-        "eval_batch_size",
-        "precision",
-        "channels_last",
-        "compile",
-    ]
-)
+from training.world import check_processes, leave, start_processes
 
 
 def usage() -> str:
@@ -58,18 +41,19 @@ def usage() -> str:
     return f"{__doc__}\nSettings, in the YAML of --config or here:\n" + "\n".join(lines)
 
 
-def _split_config(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """(--config's value, the other words)"""
-    rest, path = [], None
+def _split_config(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """(the files of --config, the other words)"""
+    rest, paths = [], []
     words = iter(arguments)
     for word in words:
         if word == "--config" or word.startswith("--config="):
             path = word.partition("=")[2] or next(words, None)
             if path is None:
                 raise TrainingError("--config needs the path of a YAML file")
+            paths.append(path)
         else:
             rest.append(word)
-    return path, rest
+    return paths, rest
 
 
 def read_settings(arguments: list[str]) -> tuple[Config, str, Path | None]:
@@ -77,20 +61,20 @@ def read_settings(arguments: list[str]) -> tuple[Config, str, Path | None]:
 
     Raises TrainingError for whatever cannot be meant.
     """
-    path, rest = _split_config(arguments)
+    paths, rest = _split_config(arguments)
     overrides = parse_overrides(rest)
     source = overrides.get("resume") or overrides.get("evaluate")
     if not source:
-        if path is None:
+        if not paths:
             raise TrainingError("give --config FILE.yaml (training/configs/ has some), or --resume or --evaluate a run")
-        config = load_config(path, overrides)
+        config = load_config(paths, overrides)
         if config.resume or config.evaluate:
             raise TrainingError("resume and evaluate belong on the command line, not in a configuration")
         if not config.train:
             raise TrainingError("give --train a pinned split or a .sql file")
-        return config, Path(path).stem, None
+        return config, Path(paths[0]).stem, None
 
-    if path is not None:
+    if paths:
         raise TrainingError("--resume and --evaluate take the configuration from the checkpoint: leave --config away")
     if overrides.get("resume") and overrides.get("evaluate"):
         raise TrainingError("--resume continues training, --evaluate only scores: give one of them")
@@ -101,7 +85,7 @@ def _from_checkpoint(source: str, overrides: dict[str, Any]) -> tuple[Config, st
     from training.checkpoint import find_checkpoint, read_weights, run_folder
 
     evaluating = bool(overrides.get("evaluate"))
-    if wrong := sorted(set(overrides) - (_EVALUATION if evaluating else RESUMABLE)):
+    if wrong := sorted(set(overrides) - (EVALUATION if evaluating else RESUMABLE)):
         raise TrainingError(
             f"{', '.join(wrong)} cannot change {'in an evaluation' if evaluating else 'when a run is resumed'}: "
             + ("it takes the checkpoint as it is" if evaluating else "start a new run for that")
@@ -149,4 +133,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

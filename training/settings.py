@@ -10,6 +10,7 @@ import difflib
 import re
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,7 +49,8 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _yaml(text: str, where: str) -> Any:
+def read_yaml(text: str, where: str) -> Any:
+    """What a YAML text says, by 1.2's rules; `where` names it in the TrainingError for what is not YAML."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
@@ -164,7 +166,7 @@ def parse_overrides(arguments: list[str]) -> dict[str, Any]:
 
     def text_or_yaml(kind: Any, text: str, name: str) -> Any:
         wants_text = kind in (str, str | None, list[str])
-        return text if wants_text and text not in ("null", "") else _yaml(text, f"--{name}")
+        return text if wants_text and text not in ("null", "") else read_yaml(text, f"--{name}")
 
     words = list(arguments)
     while words:
@@ -195,21 +197,22 @@ def parse_overrides(arguments: list[str]) -> dict[str, Any]:
     return found
 
 
-def load_config(path: str | Path | None, overrides: dict[str, Any] | None = None) -> Config:
-    """The configuration of a YAML file (None: the defaults) with dotted `overrides` applied.
+def load_config(paths: str | Path | Sequence[str | Path] | None, overrides: dict[str, Any] | None = None) -> Config:
+    """The configuration of a YAML file, or of several of which the later ones go on top (None: the defaults), with
+    dotted `overrides` applied.
 
     Raises TrainingError for unknown names, wrong types and values that cannot work; the message names the file.
     """
     config = Config()
-    if path is not None:
-        path = Path(path)
+    paths = [paths] if isinstance(paths, str | Path) else paths or []
+    for path in map(Path, paths):
         if not path.is_file():
             beside = sorted(str(found) for found in Path(__file__).parent.joinpath("configs").glob("*.yaml"))
             raise TrainingError(
                 f"there is no configuration {path}; the ones that come with deepshard: {', '.join(beside)}"
             )
         try:
-            config = _fill(config, _yaml(path.read_text(encoding="utf-8"), str(path)) or {})
+            config = _fill(config, read_yaml(path.read_text(encoding="utf-8"), str(path)) or {})
         except TrainingError as error:
             raise TrainingError(f"{path}: {error}") from error
     config = with_overrides(config, overrides or {})

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from shards.sequence import target_rows
 from shards.split import Split
 from training.errors import TrainingError
 
@@ -68,8 +69,13 @@ def label(split: Split) -> str:
 
 
 def describe(split: Split, role: str) -> dict:
-    fake = int(np.count_nonzero(split.labels))
-    counts = {"samples": len(split), "real": len(split) - fake, "fake": fake, "faceless": len(split.faceless)}
+    labels = split.labels
+    counts = {"samples": len(split)}
+    if role == "train" and (target := target_rows(split)).any():
+        labels = labels[~target]  # those of the target are not for training, nor for looking at them
+        counts["target"] = int(target.sum())
+    fake = int(np.count_nonzero(labels))
+    counts |= {"real": len(labels) - fake, "fake": fake, "faceless": len(split.faceless)}
     return {"role": role, "name": split.name, "hash": split.hash, **counts}
 
 
@@ -84,10 +90,20 @@ def shared_videos(one: Split, other: Split) -> list[str]:
 
 
 def check_train(train: Split, model: nn.Module, detector: str) -> None:
-    """Raise TrainingError for an empty split, and for one class where the detector does not say that it is enough."""
+    """Raise TrainingError for an empty split, and for one class or two domains where the detector does not say that
+    it can learn from them. Of two domains the labels of the source count."""
     if len(train) == 0:
         raise TrainingError(f"split {label(train)} is empty: nothing can be learnt from it")
-    classes = np.unique(train.labels)
+    target = target_rows(train)
+    if target.any() != getattr(model, "two_domains", False):
+        raise TrainingError(
+            f"split {label(train)} has a target domain, and detector {detector} does not learn from one: pin the rows "
+            "of role 'source' alone (a detector that learns from both says so with two_domains = True)"
+            if target.any()
+            else f"detector {detector} learns from two domains, and split {label(train)} has none of role 'target': "
+            "select 'source' or 'target' AS role"
+        )
+    classes = np.unique(train.labels[~target])
     if classes.size == 1 and not getattr(model, "one_class", False):
         only = "fake" if classes[0] else "real"
         raise TrainingError(
@@ -105,6 +121,11 @@ def check_selection(val: Split, tests: tuple[Split, ...], select: str) -> None:
                 "figures worthless. Validate on another split of the training source, or leave --val away (the last "
                 "checkpoint is kept then)"
             )
+    if target_rows(val).any():
+        raise TrainingError(
+            f"--val {label(val)} has faces of the target domain, and a checkpoint selected by their labels would have "
+            "been trained on them: validate on the source"
+        )
     if len(val) == 0:
         raise TrainingError(f"split {label(val)} is empty: no checkpoint can be selected on it")
     if np.unique(val.labels).size == 1 and select not in ("loss", "frame_accuracy", "video_accuracy"):

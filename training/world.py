@@ -5,12 +5,14 @@ than two GPUs; the run would then train on a different share of the machine than
 recognised here and refused, and `--processes N` starts N processes itself, through torch's launcher, on any machine.
 """
 
+import atexit
 import logging
 import os
 import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from training.errors import TrainingError
 
@@ -83,6 +85,23 @@ def start_processes(count: int, arguments: list[str]) -> int:
     except SignalException as stopped:
         return 128 + stopped.sigval
     return 0
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with exit code `code`; one of several leaves without taking its interpreter down.
+
+    gloo's threads may hold the last reference to a tensor of a collective that has just ended, and dropping it asks
+    for the interpreter: once that is being taken down, the process aborts with "terminate called without an active
+    exception", and the launcher calls a finished run failed (https://github.com/pytorch/pytorch/pull/179291).
+    Destroying the process group does not join the threads while DDP's C++ side holds it. What is registered to be
+    done at the end (loader workers, log files, temporary folders) is done first.
+    """
+    if (launched_world(os.environ) or 1) > 1:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def available_cores() -> int:

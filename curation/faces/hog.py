@@ -11,7 +11,6 @@ iBUG 300-W, which is for research use.
 """
 
 import hashlib
-import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +22,7 @@ import numpy as np
 
 from curation.faces.backend import Face, FacesError, check_frames, overlap
 from curation.faces.coverage import Coverage
+from curation.faces.dlib_files import dlib_file
 from curation.faces.patch import Patch, cut, scaled
 
 WINDOW = 80  # side of the detector's window: in an image scaled by s it finds faces of about WINDOW / s pixels and more
@@ -336,17 +336,11 @@ def middle(runs: list[tuple[int, int]]) -> int:
 
 
 def open_hog(scheme: str = "ibug68") -> HogBackend:
-    """The dlib backend; its files are found without importing face_recognition_models (which needs an old setuptools).
+    """The dlib backend.
 
     scheme: "ibug68" (68 points; research use) or "dlib5" (5 points; public domain). Raises FacesError if the scheme is
     unknown or a file is missing.
     """
     if scheme not in PREDICTORS:
         raise FacesError(f"dlib has no landmarks {scheme!r}: take one of {', '.join(PREDICTORS)}")
-    spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None or not spec.submodule_search_locations:
-        raise FacesError("dlib's landmark files are missing: pip install face_recognition_models, or another aligner")
-    path = Path(spec.submodule_search_locations[0]) / "models" / PREDICTORS[scheme]
-    if not path.is_file():
-        raise FacesError(f"{path} is missing: pip install --force-reinstall face_recognition_models")
-    return HogBackend(path, scheme)
+    return HogBackend(dlib_file(PREDICTORS[scheme]), scheme)

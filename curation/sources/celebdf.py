@@ -11,6 +11,7 @@ from typing import Any
 
 from curation.sources.celebdf_plus import is_plus, read_plus
 from curation.sources.error import LayoutError, SourceError, check_known, few
+from curation.sources.listing import make_video, of_fake, of_real
 from curation.sources.published import celebdf_v2_test
 from curation.sources.remote import Place, place_of
 from curation.sources.sequences import describe_root
@@ -98,7 +99,6 @@ def open_source(root: str | Place, *, version: str | int | None = None, name: st
         source=name or dataset,
         root=root,
         licence=LICENCE,
-        redistributable=False,
         config={"version": version},
         videos=[
             video
@@ -228,19 +228,15 @@ def _compare_lists(listed: dict[str, frozenset[str]]) -> tuple[list[str], list[s
 
 def _videos(dataset: str, folder: str, found: Folder, test: frozenset[str] | None, source: str) -> list[Video]:
     return [
-        Video(
-            **_describe(dataset, folder, name),
-            video_id=identify(dataset, folder, "native", name),
-            dataset=dataset,
-            method=folder,
-            quality="native",
-            name=name,
+        make_video(
+            dataset,
+            folder,
+            name,
+            entry,
+            source,
             raw_label=folder,
             official_split=None if test is None else "test" if name in test else "train",
-            source=source,
-            path=entry.path,
-            bytes=entry.bytes,
-            mtime_ns=entry.mtime_ns,
+            **_describe(dataset, folder, name),
         )
         for name, entry in found.clips.items()
     ]
@@ -250,15 +246,9 @@ def _describe(dataset: str, folder: str, name: str) -> dict[str, Any]:
     parts = _NAMES[folder].fullmatch(name).groupdict()
     ids = {role: f"{IDENTITIES}:{parts[role]}" for role in ("target", "source") if role in parts}
     if folder != "Celeb-synthesis":
-        return {"label": 0, "category": "real", "target_id": ids.get("target"), "visible_id": ids.get("target")}
-    return {
-        "label": 1,
-        "category": "swap",
-        "target_id": ids["target"],
-        "source_id": ids["source"],
-        "visible_id": ids["source"],
-        "original_video": identify(dataset, "Celeb-real", "native", _original_name(name)),
-    }
+        return of_real(ids.get("target"))
+    original = identify(dataset, "Celeb-real", "native", _original_name(name))
+    return {**of_fake("swap", ids["target"], ids["source"]), "original_video": original}
 
 
 def _original_name(fake: str) -> str:

@@ -83,7 +83,6 @@ def read_plus(root: Place, adapter: str, name: str | None) -> Source:
         source=name or DATASET,
         root=root,
         licence=LICENCE,
-        redistributable=False,
         config={"version": "++"},
         videos=[video for method in methods for video in _videos(method, test.get(method.published), name or DATASET)],
         rows=_rows(methods, test),

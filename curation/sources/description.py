@@ -14,6 +14,7 @@ import yaml
 
 from curation.sources.error import SourceError, check_known, few
 from curation.sources.pattern import check_template, compile_glob
+from curation.sources.source import Alias
 
 # what can be said of a video: at the top (for all), in a rule, by a group of the regex, or by a column of the manifest
 FIELDS = (
@@ -49,9 +50,11 @@ _KEYS = (
     "manifest",
     "rules",
     "values",
+    "aliases",
     *FIELDS,
 )
-_SHIPPED = Path(__file__).with_name("private")
+_SHIPPED = tuple(Path(__file__).with_name(folder) for folder in ("private", "paper4"))
+_ALIASES = ("person", "recording", "footage")
 _MANIFEST_KEYS = ("file", "path", "columns", "delimiter")
 
 
@@ -96,13 +99,12 @@ class Description:
     rules: tuple[Rule, ...]
     values: dict[str, dict[str, str | None]]
     fields: dict[str, str]
+    aliases: tuple[Alias, ...]
 
 
 def shipped() -> list[str]:
     """The descriptions that come with deepshard, as they are named: ``private/TPDNE``."""
-    return sorted(
-        f"private/{entry.name.removesuffix('.yaml')}" for entry in _SHIPPED.iterdir() if entry.suffix == ".yaml"
-    )
+    return sorted(f"{folder.name}/{file.stem}" for folder in _SHIPPED for file in folder.glob("*.yaml"))
 
 
 def find_description(name_or_path: str | Path) -> Path:
@@ -114,7 +116,7 @@ def find_description(name_or_path: str | Path) -> Path:
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
     check_known([str(name_or_path)], shipped(), "description (your own is a file that ends in .yaml)")
-    return _SHIPPED / f"{path.name}.yaml"
+    return Path(__file__).parent / f"{name_or_path}.yaml"
 
 
 def read_description(file: str | Path) -> Description:
@@ -181,6 +183,7 @@ def _check(file: Path, raw: Any) -> Description:
         rules=rules,
         values=values,
         fields=fields,
+        aliases=_aliases(raw, file.name),
     )
 
 
@@ -278,6 +281,28 @@ def _values(raw: Any) -> dict[str, dict[str, str | None]]:
                 )
             values.setdefault(field, {})[str(word)] = None if meaning is None else str(meaning)
     return values
+
+
+def _aliases(raw: dict, file: str) -> tuple[Alias, ...]:
+    """``- {person: p12, is: "ffpp:043"}``: an id without a namespace is one of this set's."""
+    aliases = []
+    for number, said in enumerate(_list(raw, "aliases"), 1):
+        where = f"aliases: {number}: "
+        kinds = [kind for kind in _ALIASES if isinstance(said, dict) and kind in said]
+        if len(kinds) != 1 or "is" not in said:
+            raise SourceError(
+                f'{where}give one of {", ".join(_ALIASES)}, and is, like {{person: p12, is: "ffpp:043"}}.'
+            )
+        check_known(said, (*_ALIASES, "is", "why"), f"{where}key")
+        kind = kinds[0]
+        one, other = (_text(said, key, where) for key in (kind, "is"))
+        if kind != "footage":
+            space = raw.get("namespace", raw["dataset"])
+            one, other = (name if ":" in name else f"{space}:{name}" for name in (one, other))
+        if one == other:
+            raise SourceError(f"{where}{one} is itself: name two ids.")
+        aliases.append(Alias(kind, one, other, f"{file}: {_text(said, 'why', where)}" if "why" in said else file))
+    return tuple(aliases)
 
 
 def _manifest(raw: Any) -> ManifestKeys:

@@ -80,10 +80,10 @@ def open_source(root: str | Place, *, name: str = DATASET) -> Source:
     for method, path in folders.items():
         read, strangers = _read(root, method, path, name)
         videos += read
-        for label in sorted({1, *(video.label for video in read)}, reverse=True):
-            found = sum(video.label == label for video in read)
-            odd = sorted(strangers) if label else []
-            rows.append(CompletenessRow(DATASET, method, "native", None, found, [], odd, "fake" if label else "real"))
+        fakes = sum(video.label for video in read)
+        rows.append(CompletenessRow(DATASET, method, "native", None, fakes, unexpected=sorted(strangers)))
+        if reals := len(read) - fakes:
+            rows.append(CompletenessRow(DATASET, "original", "native", None, reals, part=method))
     if not videos:
         raise no_layout(
             "DF40",
@@ -97,8 +97,6 @@ def open_source(root: str | Place, *, name: str = DATASET) -> Source:
         source=name,
         root=root,
         licence=LICENCE,
-        redistributable=False,
-        config={},
         videos=videos,
         rows=rows,
         notes=[

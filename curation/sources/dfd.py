@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from curation.sources.error import LayoutError, few
+from curation.sources.listing import make_video, of_fake, of_real
 from curation.sources.remote import Place, place_of
 from curation.sources.sequences import (
     MANIPULATED,
@@ -85,7 +86,6 @@ def open_source(root: str | Place, *, name: str = DATASET, layout: str = "auto")
         source=name,
         root=root,
         licence=LICENCE,
-        redistributable=False,
         config={"layout": layout},
         videos=videos,
         rows=_rows(read),
@@ -107,17 +107,16 @@ def _parse(folder: str, name: str) -> dict[str, str] | None:
 
 def _videos(folder: str, found: MethodFolder, source: str) -> list[Video]:
     return [
-        Video(
-            **_describe(folder, quality.quality, clip.name, parts),
-            dataset=DATASET,
+        make_video(
+            DATASET,
+            "original" if folder == "actors" else folder,
+            clip.name,
+            clip,
+            source,
             quality=quality.quality,
-            name=clip.name,
             kind=quality.kind,
-            source=source,
-            path=clip.path,
             mask_path=None if folder == "actors" else found.mask_of(clip.name),
-            bytes=clip.bytes,
-            mtime_ns=clip.mtime_ns,
+            **_describe(folder, quality.quality, parts),
         )
         for quality in found.qualities
         for clip in quality.clips.values()
@@ -125,28 +124,13 @@ def _videos(folder: str, found: MethodFolder, source: str) -> list[Video]:
     ]
 
 
-def _describe(folder: str, quality: str, name: str, parts: dict[str, str]) -> dict[str, Any]:
+def _describe(folder: str, quality: str, parts: dict[str, str]) -> dict[str, Any]:
     target = f"{DATASET}:{parts['target']}"
     if folder == "actors":
-        return {
-            "video_id": identify(DATASET, "original", quality, name),
-            "method": "original",
-            "category": "real",
-            "label": 0,
-            "raw_label": ORIGINAL,
-            "target_id": target,
-            "visible_id": target,
-        }
-    source = f"{DATASET}:{parts['source']}"
+        return {"raw_label": ORIGINAL, **of_real(target)}
     return {
-        "video_id": identify(DATASET, folder, quality, name),
-        "method": folder,
-        "category": "swap",
-        "label": 1,
+        **of_fake("swap", target, f"{DATASET}:{parts['source']}"),
         "raw_label": MANIPULATED,
-        "target_id": target,
-        "source_id": source,
-        "visible_id": source,
         "original_video": identify(DATASET, "original", quality, _original_name(parts)),
     }
 

@@ -104,8 +104,6 @@ def open_source(root: str | Place, *, name: str = DATASET) -> Source:
         source=name,
         root=root,
         licence=LICENCE,
-        redistributable=False,
-        config={},
         videos=[video for part in parts for video in _videos(part, name)],
         rows=_rows(parts, whole=not alone),
         notes=["DFDC publishes neither the people in its clips nor the method of a fake"],

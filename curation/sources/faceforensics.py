@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from curation.sources.error import LayoutError, SourceError, few
+from curation.sources.listing import make_video, of_fake, of_real
 from curation.sources.published import SPLITS, ffpp_pairs, ffpp_split_of_fake, ffpp_split_of_sequence
 from curation.sources.remote import Place, place_of
 from curation.sources.sequences import (
@@ -92,7 +93,6 @@ def open_source(root: str | Place, *, name: str = DATASET, layout: str = "auto")
         source=name,
         root=root,
         licence=LICENCE,
-        redistributable=False,
         config={"layout": layout},
         videos=videos,
         rows=rows,
@@ -102,50 +102,31 @@ def open_source(root: str | Place, *, name: str = DATASET, layout: str = "auto")
 
 
 def _videos(method: str, folder: MethodFolder, quality: QualityFolder, expected: set[str], source: str) -> list[Video]:
-    describe = _original if method == "youtube" else _fake
     return [
-        Video(
-            **describe(method, quality.quality, clip.name),
-            dataset=DATASET,
+        make_video(
+            DATASET,
+            "original" if method == "youtube" else method,
+            clip.name,
+            clip,
+            source,
             quality=quality.quality,
-            name=clip.name,
             kind=quality.kind,
-            source=source,
-            path=clip.path,
             mask_path=None if method == "youtube" else folder.mask_of(clip.name),
-            bytes=clip.bytes,
-            mtime_ns=clip.mtime_ns,
+            **_describe(method, quality.quality, clip.name),
         )
         for clip in quality.clips.values()
         if clip.name in expected
     ]
 
 
-def _original(_: str, quality: str, name: str) -> dict[str, Any]:
-    person = f"{DATASET}:{name}"
-    return {
-        "video_id": identify(DATASET, "original", quality, name),
-        "method": "original",
-        "category": "real",
-        "label": 0,
-        "raw_label": ORIGINAL,
-        "target_id": person,
-        "visible_id": person,
-        "official_split": ffpp_split_of_sequence()[name],
-    }
-
-
-def _fake(method: str, quality: str, name: str) -> dict[str, Any]:
+def _describe(method: str, quality: str, name: str) -> dict[str, Any]:
+    if method == "youtube":
+        said = {"raw_label": ORIGINAL, "official_split": ffpp_split_of_sequence()[name]}
+        return said | of_real(f"{DATASET}:{name}")
     target, source = name.split("_")
     return {
-        "video_id": identify(DATASET, method, quality, name),
-        "method": method,
-        "category": METHODS[method],
-        "label": 1,
+        **of_fake(METHODS[method], f"{DATASET}:{target}", f"{DATASET}:{source}"),
         "raw_label": MANIPULATED,
-        "target_id": f"{DATASET}:{target}",
-        "source_id": f"{DATASET}:{source}",
-        "visible_id": f"{DATASET}:{source if METHODS[method] == 'swap' else target}",
         "original_video": identify(DATASET, "original", quality, target),
         "official_split": ffpp_split_of_fake()[name],
     }

@@ -85,6 +85,8 @@ def open_source(root: str | Place, *, name: str = DATASET) -> Source:
     found = {path: entry for path, entry in there.items() if path in listed and entry.kind == "file"}
     unknown = sorted({said.method for said in listed.values() if said.kind.startswith("Fake")} - set(CATEGORIES))
     warnings = [f"no folder {kind}" for kind in TYPES if kind not in folders]
+    if len(listed) != sum(TYPES.values()):
+        warnings.append(f"{LIST} lists {len(listed):,} videos, published are {sum(TYPES.values()):,}")
     if doubtful:
         warnings.append(f"{len(doubtful)} files have two rows in {LIST}, the first is taken: {few(doubtful)}")
     if unknown:
@@ -94,10 +96,8 @@ def open_source(root: str | Place, *, name: str = DATASET) -> Source:
         source=name,
         root=root,
         licence=LICENCE,
-        redistributable=False,
-        config={},
         videos=[_video(said, found[path], listed, name) for path, said in listed.items() if path in found],
-        rows=[_row(kind, listed, found, there) for kind in TYPES],
+        rows=[row for kind in TYPES for row in _rows(kind, listed, found, there)],
         notes=["the label is of the picture: RealVideo-FakeAudio is real here"],
         warnings=warnings,
     )
@@ -153,8 +153,19 @@ def _describe(said: Listed, listed: dict[str, Listed]) -> dict[str, Any]:
     return {**fields, "visible_id": None} if category == "swap" else fields
 
 
-def _row(kind: str, listed: dict[str, Listed], found: dict[str, Entry], there: dict[str, Entry]) -> CompletenessRow:
-    names = {path for path, said in listed.items() if said.kind == kind}
-    missing = sorted(names - set(found))
+def _rows(
+    kind: str, listed: dict[str, Listed], found: dict[str, Entry], there: dict[str, Entry]
+) -> list[CompletenessRow]:
+    """A row for each method of a type, as the list has it, and one for what a list that is too short lacks."""
+    own = [said for said in listed.values() if said.kind == kind]
+    rows = []
+    for method in sorted({_method(said) for said in own}):
+        names = {said.path for said in own if _method(said) == method}
+        missing = sorted(names - set(found))
+        counts = len(names), len(names) - len(missing)
+        rows.append(CompletenessRow(DATASET, method, "native", *counts, missing, part=kind))
     odd = sorted(path for path in there if path.startswith(f"{kind}/") and path not in found)
-    return CompletenessRow(DATASET, kind, "native", TYPES[kind], len(names) - len(missing), missing, odd)
+    short = max(0, TYPES[kind] - len(own))
+    if short or odd:
+        rows.append(CompletenessRow(DATASET, "unlisted", "native", short, 0, unexpected=odd, part=kind))
+    return rows

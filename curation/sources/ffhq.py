@@ -1,8 +1,8 @@
 """FFHQ: 70,000 photographs of faces from Flickr, ``images1024x1024/00000/00000.png`` to ``69000/69999.png``.
 
-Names, folders of a thousand, and the first 60,000 for training and the rest for validation are those of NVlabs'
-README. ``ffhq-dataset-v2.json`` tells every file's size, which a scan compares where the list is there (its MD5 sums
-would need every byte to be read). The same image in another size is another quality.
+Names, folders of a thousand, the first 60,000 for training and the rest for validation, and the licences are those of
+NVlabs' README. ``ffhq-dataset-v2.json`` tells every file's size, which a scan compares where the list is there (its MD5
+sums would need every byte to be read). The same image in another size is another quality.
 """
 
 import re
@@ -16,7 +16,10 @@ from curation.sources.video import Video
 
 NAME = "ffhq"
 DATASET = "ffhq"
-LICENCE = "CC-BY-NC-SA-4.0; each photograph's own licence and author are in ffhq-dataset-v2.json and must be credited"
+LICENCE = (
+    "CC-BY-NC-SA-4.0 (dataset); photographs under licences that allow redistribution for non-commercial purposes, some "
+    "only with credit and changes named: authors and licences are in ffhq-dataset-v2.json"
+)
 LIST = "ffhq-dataset-v2.json"
 COUNT, TRAIN = 70_000, 60_000
 FOLDERS = {  # folder: (quality, its entry in the list)
@@ -66,7 +69,6 @@ def open_source(root: str | Place, *, name: str = DATASET) -> Source:
         root=root,
         licence=LICENCE,
         redistributable=True,
-        config={},
         videos=videos,
         rows=rows,
         notes=[] if listed else [f"no {LIST}: sizes are not compared"],

@@ -86,6 +86,7 @@ def _read(root: Place, description: Description, source: str) -> Source:
         rows=_rows(reading, videos) + _mask_rows(reading, videos),
         notes=selection.notes,
         warnings=selection.warnings + _doubts(reading),
+        aliases=list(description.aliases),
     )
 
 

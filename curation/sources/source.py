@@ -64,6 +64,17 @@ class CompletenessRow:
         return not (self.missing or self.unexpected or self.unnamed or self.surplus)
 
 
+@dataclass(frozen=True)
+class Alias:
+    """Two ids of one thing. ``kind``: person (identities such as ``ffpp:043``), recording (identities whose clips were
+    cut from one video) or footage (datasets, or ``dataset/method``). ``said_by``: where that is known from."""
+
+    kind: str
+    one: str
+    other: str
+    said_by: str
+
+
 @dataclass
 class Source:
     """What ``open_source`` of every adapter returns. ``videos`` are sorted by ``video_id`` and unique in it.
@@ -76,12 +87,13 @@ class Source:
     source: str
     root: Place
     licence: str
-    redistributable: bool
-    config: dict[str, Any]
     videos: list[Video]
     rows: list[CompletenessRow]
+    redistributable: bool = False  # not unless somebody says so
+    config: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    aliases: list[Alias] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_source_name(self.source)
@@ -166,6 +178,7 @@ def read_source(path: str | Path) -> Source:
         rows=[CompletenessRow(**row) for row in described["completeness"]],
         notes=described["notes"],
         warnings=described["warnings"],
+        aliases=[Alias(**alias) for alias in described.get("aliases", [])],
     )
 
 
@@ -183,6 +196,7 @@ def _describe(source: Source) -> dict[str, Any]:
         "completeness": [asdict(row) for row in source.completeness()],
         "notes": source.notes,
         "warnings": source.warnings,
+        "aliases": [asdict(alias) for alias in source.aliases],
     }
 
 

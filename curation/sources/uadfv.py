@@ -48,8 +48,6 @@ def open_source(root: str | Place, *, name: str = DATASET) -> Source:
         source=name,
         root=root,
         licence=LICENCE,
-        redistributable=False,
-        config={},
         videos=[
             _video(folder, clip, entry, name) for folder, files in read.items() for clip, entry in files.clips.items()
         ],

@@ -3,10 +3,10 @@
 SELECT
     'warning' AS severity,
     format('{} of {} fake faces go with another frame of their original clip: pair by frame_index (macro with_partner)',
-           count(*) FILTER (p.frame_index <> o.frame_index), count(*)) AS message,
-    count(*) FILTER (p.frame_index <> o.frame_index) AS count,
-    (list(format('{} frame {} with frame {}', p.video_id, p.frame_index, o.frame_index) ORDER BY p.sample_id)
-        FILTER (p.frame_index <> o.frame_index))[:10] AS examples
-FROM picked p JOIN samples o ON o.sample_id = p.partner_id AND o.shard = p.partner_shard
-WHERE p.label = 1 AND o.video_id = p.original_video
-HAVING count(*) FILTER (p.frame_index <> o.frame_index) > 0;
+           count(*) FILTER (frame_index <> partner_frame_index), count(*)) AS message,
+    count(*) FILTER (frame_index <> partner_frame_index) AS count,
+    (list(format('{} frame {} with frame {}', video_id, frame_index, partner_frame_index) ORDER BY sample_id)
+        FILTER (frame_index <> partner_frame_index))[:10] AS examples
+FROM picked
+WHERE label = 1 AND partner_video_id = original_video
+HAVING count(*) FILTER (frame_index <> partner_frame_index) > 0;

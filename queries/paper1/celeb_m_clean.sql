@@ -5,10 +5,13 @@
 -- Clips are compared by content, the SHA-256 of their files, and not by name, since v1 and v2 give one name to different
 -- clips. A clip that was encoded anew is not recognised; one of v1 that cannot be read is left out. About 38 real clips
 -- should remain, so the set is balanced at whatever there is. People are not compared: all of v1 are in v2.
+-- Fakes that were made from a clip on the training side stay (the check same_original names them), unless --param originals=new
+-- leaves them out too.
 -- Contents are known of videos that a recipe was tried on, so all of v2 must have been curated, with any recipe.
 -- param frames_per_video: 10  (evenly spaced among the frames with a face)
 -- param per_class: 1000  (faces of each label, where there are that many)
 -- param unread: 0  (so many training clips of v2 may be of unknown content, because their files cannot be read)
+-- param originals: 'any'  (any, or new: of fakes whose original clip is not on v2's training side either)
 -- param seed: 1  (of the draw)
 
 WITH v2_training_side AS (
@@ -20,10 +23,14 @@ WITH v2_training_side AS (
         count(DISTINCT video_id) AS clips,
         count(DISTINCT video_id) - count(DISTINCT video_id) FILTER (content IS NOT NULL) AS unread
     FROM v2_training_side
+), trained_originals AS (
+    SELECT DISTINCT video_id FROM attempts
+    WHERE content IN (SELECT content FROM v2_training_side WHERE content IS NOT NULL)
 ), new_clips AS (
     SELECT * FROM faces_or_none
     WHERE dataset = 'celebdf-v1'
       AND content NOT IN (SELECT content FROM v2_training_side WHERE content IS NOT NULL)
+      AND ($originals = 'any' OR original_video IS NULL OR original_video NOT IN (SELECT video_id FROM trained_originals))
       AND CASE WHEN (SELECT clips FROM known) = 0
                THEN error('the catalog has no training clip of celebdf-v2 to compare with: scan and curate it first')
                WHEN (SELECT unread FROM known) > $unread

@@ -5,11 +5,11 @@
 -- param methods: 'Deepfakes,Face2Face,FaceSwap,NeuralTextures,FaceShifter'  (with commas between)
 -- param frames_per_video: 32  (evenly spaced among the frames with a face)
 
-WITH train AS (
+WITH val AS (
     SELECT * FROM faces
     WHERE dataset = 'ffpp' AND quality = $quality AND official_split = 'val'
       AND (label = 0 OR list_contains(string_split($methods, ','), method))
 ), frames AS (
-    FROM frames_per_video(train, n := $frames_per_video)
+    FROM frames_per_video(val, n := $frames_per_video)
 )
 SELECT sample_id, partner_id FROM with_partner(frames)

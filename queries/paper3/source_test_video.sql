@@ -1,6 +1,7 @@
 -- Test videos of the source domain: consecutive frames of the videos that are not trained on
 -- paper: on Deepfake detection across distributions by domain adaptation (of its text only a part is at hand)
 -- reports: figures by video; a video is fake "if over 50 percent of its frames are classified as fake"
+-- That figure is a question to the catalog's predictions: docs/look.md has it.
 -- The text at hand has lost the names of its datasets and its table 1: which sets they are must be given.
 -- The faces are those of consecutive frames from a video's first with a face on, so the store must be curated with them:
 -- --sampling "every 1". Frames without a face are gaps. Give the parameters with which domains_train was pinned. Videos without

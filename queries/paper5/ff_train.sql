@@ -3,7 +3,7 @@
 -- table: 4.6 and 4.13
 -- reports: accuracy of 0.88 to 0.96 on the five sets for UCF, AUC of 0.6911 on CelebDF
 -- FaceShifter is not among the sets.
--- Sets of FF++ are those that `scan ffpp` and `scan dfd` give, the others are named as in `scan folder private/NAME`.
+-- Sets of FF++ are those that `scan faceforensics` and `scan dfd` give; the others are named as in `scan folder private/NAME`.
 -- uses: training_sides = sets_train.sql
 -- param sets: 'ffpp/original,ffpp/Deepfakes,ffpp/Face2Face,ffpp/FaceSwap,ffpp/NeuralTextures'  (with commas between)
 

@@ -3,7 +3,7 @@
 -- table: 4.9
 -- reports: accuracy of 0.9949 on YouTube and 0.9708 on actors, AUC of 0.5334 on CelebDF
 -- SBI makes its fakes from real faces while it trains.
--- Sets of FF++ are those that `scan ffpp` and `scan dfd` give, the others are named as in `scan folder private/NAME`.
+-- Sets of FF++ are those that `scan faceforensics` and `scan dfd` give; the others are named as in `scan folder private/NAME`.
 -- uses: training_sides = sets_train.sql
 -- param sets: 'dfd/original,ffpp/original'  (with commas between)
 

@@ -83,7 +83,7 @@ def state(folder: Path) -> dict:
 
     catalog, store = place_of(folder)
     with connect_read(catalog) as db:
-        attempts = db.execute("SELECT * EXCLUDE (attempted_at) FROM attempts ORDER BY ALL").fetchall()
+        attempts = db.execute("SELECT * EXCLUDE (attempted_at, attempt) FROM attempts ORDER BY ALL").fetchall()
         faces = db.execute('SELECT sample_id, shard, "offset", size FROM faces ORDER BY ALL').fetchall()
     return {
         "tars": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in store.glob("shards/*.tar")},

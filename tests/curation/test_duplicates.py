@@ -1,13 +1,17 @@
-"""The whole road: clips encoded again, shifted and cropped are found, others are not, forgeries are told apart."""
+"""The whole road: changed clips and crops are found, others are not, forgeries are told apart, people by faces."""
 
 import json
+import shutil
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import FFPP, RECIPE, copy_of
+from curation.faces.align import align
+from curation.faces.hog import open_hog
+from tests.conftest import FFPP, RECIPE, copy_of, new_place
 
 COPIES = """
 dataset: copies
@@ -51,7 +55,7 @@ def found(curated, tmp_path_factory):
     (place.folder / "copies.yaml").write_text(COPIES)
     place.ok("scan", "folder", "copies.yaml", folder)
     place.ok("curate", *RECIPE)
-    assert "hashed" in place.ok("features", "--workers", "1")
+    assert "phash written" in place.ok("features", "--workers", "1")
     assert "nothing to do" in place.ok("features")
     lines = [json.loads(line) for line in place.ok("duplicates", "--json").splitlines()]
     assert "071_crf40" in place.ok("duplicates")
@@ -90,3 +94,62 @@ def test_a_forgery_is_found_near_its_original_and_near_the_copies_of_that(found)
     copies = [m for m in forgeries.values() if "copies/" in m["one"] + m["other"]]
     assert copies
     assert not any(m["told"] for m in copies)
+
+
+CROPS = """
+dataset: {name}
+licence: unknown
+redistributable: false
+kind: images
+aligned: true
+label: real
+"""
+
+
+@pytest.fixture(scope="module")
+def small(curated, tmp_path_factory):
+    """A place of its own: two clips and a copy of one, and one person's crops as two sets cut them, one 10 % wider."""
+    place = new_place(tmp_path_factory.mktemp("small") / "place", (curated.folder / "videos").resolve())
+    videos = place.folder / FFPP / "original_sequences/youtube/c23/videos"
+    clips, narrow, wide = (place.folder / name for name in ("clips", "narrow", "wide"))
+    for folder in (clips, narrow, wide):
+        folder.mkdir()
+    for clip in ("071", "087"):
+        shutil.copy(videos / f"{clip}.mp4", clips)
+        with av.open(str(videos / f"{clip}.mp4")) as container:
+            frame = next(container.decode(video=0)).to_ndarray(format="rgb24")
+        [[face]] = open_hog().find([frame])
+        for folder, wider in ((narrow, 1.0), (wide, 1.1)):
+            crop = align(frame, face, 200, (1.3 * wider - 1) / 2).image
+            quality = [cv2.IMWRITE_JPEG_QUALITY, 60]
+            cv2.imwrite(str(folder / f"{folder.name}-{clip}.jpg"), crop[..., ::-1], quality)
+    change(videos / "071.mp4", clips / "071_crf40.mp4", "crf40")
+    (place.folder / "clips.yaml").write_text(COPIES.replace("copies", "clips"))
+    place.ok("scan", "folder", "clips.yaml", clips)
+    for folder in (narrow, wide):
+        (place.folder / f"{folder.name}.yaml").write_text(CROPS.format(name=folder.name))
+        place.ok("scan", "folder", f"{folder.name}.yaml", folder)
+    place.ok("curate", *RECIPE)
+    return place
+
+
+def test_a_crop_that_came_aligned_is_found_in_a_wider_one(small):
+    small.ok("features")
+    found = [json.loads(line) for line in small.ok("duplicates", "--json").splitlines()]
+    wide = [group for group in groups(found) if any(video.startswith("wide/") for video in group)]
+    names = [sorted(video.rpartition("/")[2] for video in group) for group in wide]
+    assert names == [["071", "071_crf40", "narrow-071", "wide-071"], ["087", "narrow-087", "wide-087"]]
+
+
+def test_a_person_is_told_by_the_faces_of_real_videos(small):
+    said = small.ok("features", "--kind", "embedding", "--workers", "1")
+    assert "16 faces: embedding written" in said
+    assert "4 of them came without landmarks" in said
+    assert "4 videos have no embedding" in small.ok("persons")
+    people = {}
+    for distance in ("0.4", "0.02"):
+        tracks = [json.loads(line) for line in small.ok("persons", "--distance", distance, "--json").splitlines()]
+        assert [track["faces"] for track in tracks] == [4, 4, 4]
+        people[distance] = {track["video_id"].rpartition("/")[2]: track["person"] for track in tracks}
+    assert people["0.4"]["071"] == people["0.4"]["071_crf40"] == "clips/original/native/071#0"
+    assert len(set(people["0.02"].values())) == 3

@@ -71,7 +71,7 @@ def scan(root: Path | str, place: Path, kind: str = "videos") -> tuple[Path, Pat
 
 def attempts(catalog: Path) -> list[tuple]:
     with connect_read(catalog) as db:
-        return db.execute("SELECT * EXCLUDE (attempted_at, pack) FROM attempts ORDER BY ALL").fetchall()
+        return db.execute("SELECT * EXCLUDE (attempted_at, pack, attempt) FROM attempts ORDER BY ALL").fetchall()
 
 
 def tars(store: Path) -> list[bytes]:

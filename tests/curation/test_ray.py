@@ -24,7 +24,7 @@ from tests.curation.clusters import cluster_of
 from tests.curation.test_run import COUNTS, RECIPE, ask, scan, tars, videos  # noqa: F401 (a fixture)
 from tests.soak import scale
 
-ATTEMPTS = "SELECT * EXCLUDE (attempted_at) FROM attempts ORDER BY ALL"
+ATTEMPTS = "SELECT * EXCLUDE (attempted_at, attempt) FROM attempts ORDER BY ALL"
 
 
 @pytest.fixture(scope="module")

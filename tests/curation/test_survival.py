@@ -47,7 +47,7 @@ def videos(tmp_path) -> Path:
 
 @pytest.mark.soak
 def test_stopped_at_every_change_of_the_disk(videos):
-    every = scale(17, 1)
+    every = scale(29, 1)
     program = [sys.executable, "-m", "tests.curation.stopping", str(videos), str(every)]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -56,7 +56,7 @@ def test_stopped_at_every_change_of_the_disk(videos):
     assert len(whole["tars"]) >= 2
     killed = sum(stop == signal.SIGKILL for told in trials for stop in told["stops"])
     print(f"\nstopped {killed} times, at every {every}. of {trials[-1]['n']} changes of the disk")
-    assert killed > scale(6, 100)
+    assert killed > scale(3, 100)
     for told in trials:
         assert (told["lost"], told["redone"]) == ([], []), told["n"]
         for what in ("tars", "files", "attempts", "faces", "left", "findings"):
@@ -83,7 +83,7 @@ def test_killed_at_random_driver_or_worker(videos):
     whole = stopping.state(videos / "place")
     shutil.rmtree(videos / "place")
     chance, killed, ended = random.Random(4), {"driver": 0, "worker": 0}, 0
-    while sum(killed.values()) < scale(8, 200):
+    while sum(killed.values()) < scale(5, 200):
         driver, hits = start(videos), 0
         while driver.poll() is None:
             time.sleep(chance.uniform(0, 2.5))

@@ -1,16 +1,14 @@
 """A store of FF++ in miniature with its catalog, made once and only read; and fresh ones for tests that change them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from queries import sandbox, statement
-from queries.catalog import connect_read
 from queries.ingest import ingest_store
 from queries.pin import Pinned, pin
 from tests.queries import fabricate
-from tests.queries.world import make_world
+from tests.queries.world import make_world, run_here
 
 
 @dataclass
@@ -37,20 +35,10 @@ class Place:
         return pin(self.catalog, self.store, path, **how)
 
 
-def _run_here(catalog, query, recipe_hash=None, limits=None):
-    """What the sandbox's child does with a split, in this process."""
-    with connect_read(catalog) as db:
-        words = statement.vocabulary(db)
-        if recipe_hash:
-            sandbox._keep_recipe(db, recipe_hash)
-        sql, values = sandbox._split(db, asdict(query), words)
-        return db.sql(sql, params=values).to_arrow_table()
-
-
 @pytest.fixture
 def no_child(monkeypatch):
     """Splits are run in this process, for tests of what comes after: starting a child takes half of a pin's time."""
-    monkeypatch.setattr("queries.pin.run_split", _run_here)
+    monkeypatch.setattr("queries.pin.run_split", run_here)
 
 
 @pytest.fixture

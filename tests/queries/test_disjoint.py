@@ -11,15 +11,16 @@ from queries.check import check
 from queries.disjoint import LEAST, SIDES, build, smallest_cut
 from queries.errors import SplitError
 from queries.pin import pin
-from tests.queries import conftest, fabricate
+from tests.queries import fabricate
 from tests.queries.fabricate import attempt, video, write_pack
+from tests.queries.world import run_here
 
 SHARES = (0.5, 0.25, 0.25)
 
 
 @pytest.fixture(autouse=True)
 def no_children(no_child, monkeypatch):
-    monkeypatch.setattr("queries.disjoint.run_split", conftest._run_here)
+    monkeypatch.setattr("queries.disjoint.run_split", run_here)
 
 
 def filled(place, rows, faceless=()):

@@ -1,6 +1,7 @@
 """Near hashes are found without comparing all pairs, and what videos are to each other is told apart."""
 
 import json
+from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -8,21 +9,24 @@ import pyarrow.parquet as pq
 import pytest
 
 from queries.catalog import connect_read
-from queries.duplicates import ORDERS, WINDOW, duplicates, near_hashes
-from queries.ingest import rebuild
+from queries.check import check
+from queries.duplicates import HASH_BYTES, ORDERS, WINDOW, _relation, duplicates, near_hashes, verify, write
+from queries.ingest import ingest_file, rebuild
 from queries.verify import compare
-from shards.features import FEATURES
+from shards.features import PHASH
+from shards.phash import HASH_BYTES as WRITTEN
+from shards.phash import perceptual_hash
 from tests.queries import fabricate
 
 
 def random_hashes(count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, 32), np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (count, HASH_BYTES), np.uint8)
 
 
 def flipped(value: np.ndarray, bits: int, seed: int) -> np.ndarray:
-    """``value``, uint8 [32], with so many bits changed."""
+    """``value``, uint8 [W], with so many bits changed."""
     spelled = np.unpackbits(value)
-    spelled[np.random.default_rng(seed).choice(256, bits, replace=False)] ^= 1
+    spelled[np.random.default_rng(seed).choice(len(spelled), bits, replace=False)] ^= 1
     return np.packbits(spelled)
 
 
@@ -67,17 +71,17 @@ def test_of_nothing_nothing_is_found(count):
 
 
 def write_features(place, value_of) -> None:
-    """Features for every face of a store; ``value_of``: row of SAMPLES -> uint8 [32] or None."""
+    """Features for every face of a store; ``value_of``: row of SAMPLES -> uint8 [72] or None."""
     (place.store / "features").mkdir(exist_ok=True)
     for file in place.store.glob("shards/*-??????.parquet"):
         made = [(row["sample_id"], value_of(row)) for row in pq.read_table(file).to_pylist()]
         rows = [
-            {"sample_id": sample, "kind": "phash", "version": 1, "value": value.tobytes()}
+            {"sample_id": sample, "kind": "phash", "version": 2, "value": value.tobytes()}
             for sample, value in made
             if value is not None
         ]
-        path = place.store / "features" / f"{file.stem}-phash-v1.parquet"
-        pq.write_table(pa.Table.from_pylist(rows, schema=FEATURES), path)
+        path = place.store / "features" / f"{file.stem}-phash-v2.parquet"
+        pq.write_table(pa.Table.from_pylist(rows, schema=PHASH.schema), path)
 
 
 @pytest.fixture
@@ -88,7 +92,7 @@ def hashed(place):
     again = next(row for row in videos if row["method"] == "original" and row["name"] == "071")
     copy = again | {"video_id": "other/original/c23/900", "dataset": "other", "name": "900", "target_id": "other:900"}
     fabricate.make_store(place.store, [*videos, copy], faces=4)
-    scenes = dict(zip(clips, random_hashes(len(clips)), strict=True)) | {}
+    scenes = dict(zip(clips, random_hashes(len(clips)), strict=True))
     scenes["other:900"] = scenes["ffpp:071"]
     target = {row["video_id"]: row["target_id"] for row in [*videos, copy]}
     far = {row["video_id"]: 20 if row["label"] else 6 for row in [*videos, copy]}
@@ -114,7 +118,7 @@ def test_same_footage_is_a_group_and_a_forgery_is_told_apart(hashed):
 
 
 def test_faces_without_a_hash_and_faces_whose_hash_says_nothing_are_counted(hashed):
-    write_features(hashed, lambda row: np.zeros(32, np.uint8) if row["frame_index"] else None)
+    write_features(hashed, lambda row: np.zeros(HASH_BYTES, np.uint8) if row["frame_index"] else None)
     hashed.ingest()
     found = duplicates(hashed.catalog)
     assert not found.groups
@@ -123,7 +127,7 @@ def test_faces_without_a_hash_and_faces_whose_hash_says_nothing_are_counted(hash
 
 
 def test_features_are_rows_of_the_catalog_and_a_rebuild_finds_them_again(hashed):
-    count = "SELECT count(*) FROM features JOIN samples USING (sample_id) WHERE kind = 'phash' AND version = 1"
+    count = "SELECT count(*) FROM features JOIN samples USING (sample_id) WHERE kind = 'phash' AND version = 2"
     with connect_read(hashed.catalog) as db:
         before = db.execute(count).fetchall()
         assert before == db.execute("SELECT count(*) FROM samples").fetchall()
@@ -142,3 +146,155 @@ def test_matches_can_be_written_as_json(hashed):
     from dataclasses import asdict
 
     assert json.loads(json.dumps(asdict(duplicates(hashed.catalog).groups[0])))["videos"]
+
+
+def between(place, one, other):
+    """What check finds between the faces of two conditions, by rule, of this room's rules."""
+    pins = [
+        place.pin(f"SELECT sample_id FROM faces WHERE {where}", name)
+        for name, where in (("one", one), ("other", other))
+    ]
+    found = check(place.catalog, [pinned.path for pinned in pins])
+    return {f.rule: f for f in found if f.rule.startswith("near_duplicate")}
+
+
+def lints(pinned):
+    return {lint.rule: lint for lint in pinned.lints if lint.rule.startswith("near_duplicate")}
+
+
+@pytest.fixture
+def kept(hashed, no_child):
+    """The same with its duplicates looked for."""
+    for file in write(duplicates(hashed.catalog), hashed.store):
+        ingest_file(hashed.catalog, hashed.store, file)
+    return hashed
+
+
+COPY = "video_id IN ('ffpp/original/c23/071', 'other/original/c23/900')"
+
+
+def test_a_copy_in_the_same_split_is_said_and_one_of_the_two_alone_is_not(kept):
+    lint = lints(kept.pin(f"SELECT sample_id FROM faces WHERE {COPY}"))["near_duplicate_videos"]
+    assert (lint.severity, lint.count) == ("warning", 1)
+    assert lint.examples == ["ffpp/original/c23/071 = other/original/c23/900"]
+    assert lints(kept.pin("SELECT sample_id FROM faces WHERE dataset = 'ffpp'")) == {}
+
+
+def test_forgeries_are_no_duplicates_of_their_original_within_a_split(kept):
+    where = "method IN ('original', 'Face2Face', 'FaceSwap') AND dataset = 'ffpp'"
+    assert lints(kept.pin(f"SELECT sample_id FROM faces WHERE {where}")) == {}
+
+
+def test_a_copy_on_the_other_side_is_an_error_and_another_clip_there_is_not(kept):
+    train = "method = 'original' AND official_split = 'train' AND dataset = 'ffpp'"
+    leak = between(kept, train, "dataset = 'other'")["near_duplicates"]
+    assert (leak.severity, leak.count) == ("error", 1)
+    assert leak.examples == ["ffpp/original/c23/071 = other/original/c23/900"]
+    assert between(kept, "name = '953'", "dataset = 'other'") == {}
+
+
+def test_a_forgery_of_a_copy_on_the_other_side_is_an_error_and_of_another_clip_is_not(kept):
+    fakes = "method = 'Face2Face' AND target_id = 'ffpp:{}'"
+    leak = between(kept, "dataset = 'other'", fakes.format("071"))["near_duplicates"]
+    assert "forgeries" in leak.message
+    assert leak.examples == ["other/original/c23/900 = ffpp/Face2Face/c23/071_054"]
+    assert between(kept, "dataset = 'other'", fakes.format("953")) == {}
+
+
+def test_what_the_dataset_tells_itself_is_left_to_the_check_by_names(kept):
+    fakes = "method = 'Face2Face' AND target_id = 'ffpp:071'"
+    assert between(kept, "video_id = 'ffpp/original/c23/071'", fakes) == {}
+
+
+def test_a_forgery_that_looks_like_nothing_still_leads_to_the_copy_of_its_original(hashed, no_child):
+    noise = iter(random_hashes(1000, seed=5))
+    scene = random_hashes(1, seed=6)[0]
+    alike = ("original/c23/071", "other/original/c23/900")
+    write_features(
+        hashed,
+        lambda row: flipped(scene, 4, row["draw_key"]) if row["video_id"].endswith(alike) else next(noise),
+    )
+    hashed.ingest()
+    for file in write(duplicates(hashed.catalog), hashed.store):
+        ingest_file(hashed.catalog, hashed.store, file)
+    leak = between(hashed, "dataset = 'other'", "method = 'FaceSwap' AND target_id = 'ffpp:071'")["near_duplicates"]
+    assert leak.examples == ["other/original/c23/900 = ffpp/FaceSwap/c23/071_054"]
+
+
+def test_videos_that_came_after_the_duplicates_were_looked_for_are_said(kept):
+    every = "SELECT sample_id FROM faces"
+    assert "near_duplicates_unknown" not in lints(kept.pin(every, "before"))
+    late = fabricate.video("original", "late", 0, "later")
+    fabricate.write_pack(kept.store, "late-000000", [fabricate.attempt(late, 4)])
+    kept.ingest()
+    note = lints(kept.pin(every, "after"))["near_duplicates_unknown"]
+    assert (note.severity, note.count, note.examples) == ("note", 1, ["later/original/c23/late"])
+    assert between(kept, "dataset = 'later'", "dataset = 'other'")["near_duplicates_unknown"].count == 1
+    assert duplicates(kept.catalog).unhashed == 4
+
+
+def test_a_video_whose_bytes_are_others_than_were_compared_is_said(kept):
+    again = fabricate.video("original", "900", 0, "other", target_id="other:900")
+    later = fabricate.NOON + timedelta(days=1)
+    fabricate.write_pack(
+        kept.store, "again-000000", [fabricate.attempt(again, 4, content="e" * 64, attempted_at=later)]
+    )
+    kept.ingest()
+    assert between(kept, "video_id = 'ffpp/original/c23/071'", "dataset = 'other'").keys() == {
+        "near_duplicates_unknown"
+    }
+
+
+def test_that_nobody_looked_for_duplicates_is_said_when_pinning(hashed, no_child):
+    note = lints(hashed.pin("SELECT sample_id FROM faces"))["near_duplicates_unknown"]
+    assert note.message.startswith("near-duplicates were not looked for")
+
+
+def test_groups_and_matches_are_rows_of_the_catalog_and_a_rebuild_finds_them_again(kept):
+    tables = ("duplicate_groups", "duplicate_matches")
+    with connect_read(kept.catalog) as db:
+        before = [db.execute(f"FROM {table} ORDER BY ALL").fetchall() for table in tables]
+        groups = db.execute("SELECT duplicate_group FROM duplicate_groups WHERE video_id LIKE '%/900'").fetchall()
+    assert groups == [("ffpp/original/c23/071",)]
+    assert all(before)
+    rebuild(kept.catalog, kept.store)
+    with connect_read(kept.catalog) as db:
+        assert [db.execute(f"FROM {table} ORDER BY ALL").fetchall() for table in tables] == before
+    assert compare(kept.catalog, kept.store).rows == []
+
+
+def relation(one: dict, other: dict) -> tuple[str, bool]:
+    facts = {"dataset": "d", "method": "m", "name": "a", "quality": "c23", "label": 1, "original_video": None}
+    made = [facts | {"content": name} | part for name, part in (("x", one), ("y", other))]
+    for part in made:
+        part["video_id"] = f"{part['dataset']}/{part['method']}/{part['quality']}/{part['name']}"
+    assert _relation(*made) == _relation(*made[::-1])
+    return _relation(*made)
+
+
+def test_what_two_videos_with_like_faces_are_to_each_other():
+    real, of = {"label": 0, "method": "original"}, {"original_video": "d/original/raw/a"}
+    assert relation({"content": "z"}, {"content": "z", "name": "b"}) == ("same file", False)
+    assert relation(real, real | {"quality": "c40"}) == ("same footage", True)
+    assert relation(real, real | {"name": "b"}) == ("same footage", False)
+    assert relation(real, of) == ("forgery", True)
+    assert relation(real, {"name": "b"}) == ("forgery", False)
+    assert relation(of, of | {"quality": "c40"}) == ("same footage", True)
+    assert relation(of, of | {"name": "b"}) == ("sibling forgeries", True)
+    assert relation({}, {"name": "b"}) == ("same footage", False)
+    assert relation(of, of | {"method": "n"}) == ("sibling forgeries", True)
+    assert relation({}, {"dataset": "e"}) == ("sibling forgeries", False)
+
+
+def test_an_inner_part_that_matches_is_one_match_of_its_face():
+    wide, narrow = random_hashes(6), random_hashes(2, seed=1)
+    wide[1], wide[5] = flipped(narrow[0], 6, 0), flipped(narrow[1], 8, 1)  # of two faces with three hashes each
+    hashes, codes = np.concatenate([wide, narrow]), np.array([0] * 6 + [1] * 2)
+    faces = np.array([0, 0, 0, 1, 1, 1, 2, 3])
+    assert verify(hashes, codes, faces, {(0, 1)}, 44, 1.0) == {(0, 1): (2, 2, 6, 7.0)}
+    faces[3:6] = 0  # of one face
+    assert verify(hashes, codes, faces, {(0, 1)}, 44, 1.0) == {(0, 1): (1, 1, 6, 6.0)}
+
+
+def test_hashes_are_read_as_long_as_they_are_written():
+    assert HASH_BYTES == WRITTEN == len(perceptual_hash(np.zeros((8, 8, 3), np.uint8)))

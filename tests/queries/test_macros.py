@@ -52,11 +52,15 @@ def table(**columns):
         "recipe_hash": ["r"] * n,
         "frame_index": list(range(n)),
         "label": [0] * n,
+        "track": [0] * n,
         "draw_key": [key(i) for i in range(n)],
         **{name: [None] * n for name in ("target_id", "source_id", "visible_id", "original_video")},
     }
     rows |= columns
-    kinds = {"frame_index": pa.int64(), "label": pa.int8(), "draw_key": pa.int64()}
+    tried = list(zip(rows["video_id"], rows["recipe_hash"], strict=True))
+    rows["attempt"] = [sorted(set(tried)).index(one) for one in tried]
+    kinds = {"frame_index": pa.int64(), "label": pa.int8(), "draw_key": pa.int64(), "track": pa.int16()}
+    kinds |= {"attempt": pa.int32()}
     return pa.table({name: pa.array(values, kinds.get(name, pa.string())) for name, values in rows.items()})
 
 
@@ -186,7 +190,9 @@ def test_an_answer_does_not_depend_on_threads(threads):
 
 def test_frames_per_video_counts_frames_and_keeps_all_faces_of_them(db):
     rows = table(
-        video_id=["two"] * 20 + ["short"] * 3, frame_index=[i // 2 * 5 for i in range(20)] + [7, 8, 9]
+        video_id=["two"] * 20 + ["short"] * 3,
+        frame_index=[i // 2 * 5 for i in range(20)] + [7, 8, 9],
+        track=[i % 2 for i in range(20)] + [0] * 3,
     )  # in the first video two faces on every frame
     got = ask(db, rows, "FROM frames_per_video(train, n := 4)")
     assert Counter(row["frame_index"] for row in got if row["video_id"] == "two") == {5: 2, 15: 2, 30: 2, 40: 2}
@@ -317,3 +323,53 @@ def test_identity_folds_put_nobody_in_two_folds_and_leave_no_fold_empty(db):
 def test_a_macro_names_its_argument_and_says_what_it_takes(db):
     with pytest.raises(duckdb.BinderException, match="balanced"):
         db.sql("FROM balanced()").fetchall()
+
+
+def nearest_of(fake, originals):
+    """What with_partner promises, by hand: the original's face in the same frame, the nearest one of several."""
+
+    def away(face):
+        sides = (("box_x", "box_w"), ("box_y", "box_h"))
+        return sum(abs(face[at] + face[side] / 2 - fake[at] - fake[side] / 2) for at, side in sides)
+
+    there = [face for face in originals if face["frame_index"] == fake["frame_index"]]
+    return min(there, key=lambda face: (away(face), face["sample_id"]))["sample_id"] if there else None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_partner_is_the_nearest_face_of_the_originals_same_frame_alone_or_among_several(db, seed):
+    chance = random.Random(seed)
+    attempts = [{"attempt": i, "video_id": f"v{i}", "original_video": None, "recipe_hash": "r"} for i in range(6)]
+    for fake, original in ((3, 0), (4, 0), (5, 1)):
+        attempts[fake]["original_video"] = f"v{original}"
+    attempts.append({"attempt": 6, "video_id": "v0", "original_video": None, "recipe_hash": "another recipe"})
+    faces = [
+        {"sample_id": f"s{i}-{frame}-{track}", "attempt": i, "frame_index": frame, "track": track}
+        | {side: chance.choice([0.0, 10.0, 20.0, 30.0]) for side in ("box_x", "box_y", "box_w", "box_h")}
+        for i in range(7)
+        for frame in range(12)
+        for track in chance.sample(range(3), chance.choice([0, 1, 1, 2, 3]))
+    ]
+    rows = pa.Table.from_pylist(faces)
+    got = ask(db, rows, "FROM with_partner(train)", faces=rows, current_attempts=pa.Table.from_pylist(attempts))
+    for name in ("faces", "current_attempts"):
+        db.execute(f"DROP TABLE temp.main.{name}")
+    assert len(got) == len(faces)
+    for row in got:
+        of = {3: 0, 4: 0, 5: 1}.get(row["attempt"])
+        assert row["partner_id"] == nearest_of(row, [face for face in faces if face["attempt"] == of])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=6), st.integers(1, 40))
+def test_frames_per_video_takes_the_frames_that_evenly_takes(db, counts, n):
+    videos = [f"v{i}" for i, count in enumerate(counts) for _ in range(count)]
+    frames = [frame * 7 for count in counts for frame in range(count)]
+    got = ask(db, table(video_id=videos, frame_index=frames), f"FROM frames_per_video(train, n := {n})")
+    expected = [
+        (f"v{i}", 7 * frame)
+        for i, count in enumerate(counts)
+        for frame in range(count)
+        if ((frame + 1) * n + count // 2) // count > (frame * n + count // 2) // count
+    ]
+    assert sorted((row["video_id"], row["frame_index"]) for row in got) == sorted(expected)

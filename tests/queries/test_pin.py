@@ -335,8 +335,8 @@ def test_a_pin_that_is_killed_while_writing_leaves_no_manifest(place):
     place.ingest()
     (place.folder / "split.sql").write_text(DRAWN)
     code = (
-        "import os, signal, sys\nfrom queries import manifest, pin\n"
-        "manifest.os.fsync = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import os, signal, sys\nfrom queries import pin, whole\n"
+        "whole.os.fsync = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "pin.pin(sys.argv[1], sys.argv[2], sys.argv[3])\n"
     )
     command = [sys.executable, "-c", code, *map(str, (place.catalog, place.store, place.folder / "split.sql"))]
@@ -345,15 +345,41 @@ def test_a_pin_that_is_killed_while_writing_leaves_no_manifest(place):
     assert place.pin(DRAWN).path.exists()
 
 
-def test_conform_gives_words_one_sorted_dictionary_whatever_the_chunks():
-    word = pa.chunked_array([["b", "a"], ["c", "a"]])
-    columns = {}
-    for field in manifest.MANIFEST_FIELDS:
-        plain = word if pa.types.is_dictionary(field.type) else pa.chunked_array([[1, 2], [3, 4]])
-        columns[field.name] = plain if field.type != pa.string() else word
-    table = manifest.conform(pa.table(columns))
-    assert table["shard"].combine_chunks().dictionary.to_pylist() == ["a", "b", "c"]
-    assert table["shard"].to_pylist() == ["b", "a", "c", "a"]
+def test_a_manifest_is_sorted_by_id_and_its_words_are_one_sorted_dictionary():
+    n = 5
+    columns = {name: pa.array([1] * n) for name in manifest.PLACES}
+    columns |= {name: pa.array(["png", "jpg", "png", "jpg", "png"]) for name in ("image_ext", "partner_image_ext")}
+    columns |= {"sample_id": pa.array(["v/999999-0", "v/1000000-0", "w/000001-0", "w/000002-0", "w/000003-0"])}
+    columns |= {"frame_index": pa.array([999_999, 1_000_000, 1, 2, 3]), "weight": pa.array([1.0] * n)}
+    columns |= {"place": pa.array([2, 2, 0, 0, 0]), "partner_place": pa.array([None, 0, 1, None, 0], pa.int64())}
+    columns |= {"role": pa.array(["target", None, "source", None, None]), "partner_id": pa.nulls(n, pa.string())}
+    columns |= {"stream": pa.nulls(n, pa.string())}
+    videos = pa.table({name: ["c", "b", "a"] for name in ("video_id", "dataset", "method", "shard")})
+    videos = videos.append_column("label", pa.array([1, 1, 0], pa.int8()))
+    table = manifest.assemble(pa.table(columns), videos)
+    assert table.schema == manifest.MANIFEST
+    assert table["sample_id"].to_pylist() == sorted(table["sample_id"].to_pylist()), "a million frames sort as text"
+    assert table["shard"].to_pylist() == ["a", "a", "c", "c", "c"] and table["label"].to_pylist() == [0, 0, 1, 1, 1]
+    assert table["partner_shard"].to_pylist() == ["c", None, "b", None, "c"]
+    assert table["role"].to_pylist() == [None, "target", "source", None, None]
+    for name, words in (("shard", ["a", "c"]), ("image_ext", ["jpg", "png"]), ("partner_shard", ["b", "c"])):
+        assert table[name].combine_chunks().dictionary.to_pylist() == words
+    columns["stream"] = pa.array(["b", "a", None, "a", "b"])
+    streams = manifest.assemble(pa.table(columns), videos)
+    assert streams["stream"].to_pylist() == ["a", "b", None, "a", "b"]
+    assert streams.drop(["stream"]) == table
+
+
+@pytest.mark.usefixtures("no_child")
+def test_a_stream_is_part_of_what_a_split_says_and_its_absence_is_not(ffpp):
+    plain, without, one, other = (
+        ffpp.pin(f"SELECT sample_id{column} FROM faces", "s")
+        for column in ("", ", NULL AS stream", ", method AS stream", ", 'same' AS stream")
+    )
+    assert plain.hash == without.hash and len({plain.hash, one.hash, other.hash}) == 3
+    assert "stream" not in read(without)[0].column_names
+    rows = read(one)[0].to_pylist()
+    assert [row["stream"] for row in rows] == [row["method"] for row in rows]
 
 
 @pytest.mark.usefixtures("no_child")

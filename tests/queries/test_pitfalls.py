@@ -1,14 +1,19 @@
 """The ways in which this field fools itself: a split that has the fault is caught, and its repaired twin is not."""
 
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curation.sources import open_source, to_table
 from queries.catalog import connect_read
 from queries.check import check
 from shards import schema
+from tests.curation.sources.trees import DATA, touch
 from tests.queries import fabricate
 from tests.queries.fabricate import attempt, video, write_pack
+from tests.queries.world import shipped
 
 pytestmark = pytest.mark.usefixtures("no_child")
 
@@ -74,6 +79,21 @@ def test_2_a_person_on_both_sides(place):
     assert between(place, one, "target_id = 'celebdf:id3'") == {}
 
 
+def test_2_a_person_under_two_names_on_both_sides(place):
+    """p12 is recorded as ffpp:179 by a description; that this is ffpp:826 too is shipped."""
+    rows = [video("swap", "x", 1, "mine", target_id="mine:p12"), video("swap", "y", 1, "mine", target_id="mine:p13")]
+    said = {"kind": "person", "one": "mine:p12", "other": "ffpp:179", "said_by": "mine.yaml"}
+    fabricate.write_scan(place.store, rows, "mine", aliases=[said])
+    rows.append(video("original", "826", 0, target_id="ffpp:826"))
+    filled(place, [attempt(row, 2) for row in rows])
+    leak = between(place, "target_id = 'mine:p12'", "name = '826'")["known_relatives"]
+    assert (leak.severity, leak.examples) == ("warning", ["mine:p12 and ffpp:826"])
+    assert between(place, "target_id = 'mine:p13'", "name = '826'") == {}
+    (place.store / "sources" / "mine.parquet").unlink()
+    place.ingest()
+    assert between(place, "target_id = 'mine:p12'", "name = '826'") == {}
+
+
 @pytest.mark.parametrize(
     ("dataset", "method"), [("ffpp", "FaceShifter"), ("deeperforensics", "end_to_end"), ("df40", "simswap")]
 )
@@ -86,7 +106,17 @@ def test_3_the_footage_of_one_dataset_in_another(place, dataset, method):
     leak = between(place, "name = '071'", f"method = '{method}' AND target_id = 'ffpp:071'")["shared_footage"]
     assert leak.examples == ["ffpp/original/c23/071"]
     assert (f"(ffpp there, {dataset} here)" in leak.message) == (dataset != "ffpp")
-    assert between(place, "name = '071'", f"method = '{method}' AND target_id = 'ffpp:953'") == {}
+    apart = between(place, "name = '071'", f"method = '{method}' AND target_id = 'ffpp:953'")
+    assert {finding.severity for finding in apart.values()} <= {"note"}
+
+
+def test_3_datasets_of_one_footage_are_named_where_neither_names_nor_files_tell(place):
+    rows = [video("face-swap", "a", 1, "FaceForensics-Deepfakes"), video("gan", "b", 1, "TPDNE")]
+    filled(place, [attempt(row, 2) for row in [*rows, *fabricate.ffpp_videos(TWO, ["Deepfakes"])]])
+    note = between(place, "dataset = 'FaceForensics-Deepfakes'", "method = 'original'")["known_overlap"]
+    assert note.severity == "note"
+    assert note.examples[0].startswith("FaceForensics-Deepfakes and ffpp/original (")
+    assert "known_overlap" not in between(place, "dataset = 'TPDNE'", "method = 'original'")
 
 
 def test_3_celeb_df_v1_inside_v2(place):
@@ -113,6 +143,30 @@ def test_3_the_leak_of_an_official_list_is_named_with_its_source_and_still_count
     assert "official_leak" not in between(place, train, "official_split = 'test' AND name LIKE 'id3%'")
 
 
+def test_3_the_234_fakes_of_celeb_df_v2s_list_whose_original_is_trained_on_are_found_by_name(place, tmp_path):
+    """On a scanned tree with the names of the published list, their originals, and a training fake of each original."""
+    listed = json.loads((DATA / "celebdf_v2_test.json").read_text())
+    made_from = {fake: "{0}_{2}".format(*fake.split("_")) for fake in listed["Celeb-synthesis"]}
+    leaked = {fake: original for fake, original in made_from.items() if original not in listed["Celeb-real"]}
+    assert (len(leaked), len(set(leaked.values()))) == (234, 164)
+    names = {**listed, "Celeb-real": {*listed["Celeb-real"], *made_from.values()}}
+    names["YouTube-real"] = {*listed["YouTube-real"], "00000"}
+    for folder, clips in names.items():
+        touch(tmp_path / "Celeb-DF-v2" / folder, [f"{name}.mp4" for name in clips], b"x")
+    source = open_source("celebdf", tmp_path / "Celeb-DF-v2")
+    filled(place, [attempt(row, 1) for row in to_table(source.videos).to_pylist()])
+    pins = [shipped(place, "celebdf/v2_test.sql"), side(place, "train", "official_split = 'train'")]
+    found = {finding.rule: finding for finding in check(place.catalog, [pinned.path for pinned in pins])}
+    leak = found["official_leak"]
+    assert "here 234 fakes for testing, made from 164 clips for training" in leak.message
+    assert leak.examples == sorted(f"celebdf-v2/Celeb-real/{original}" for original in set(leaked.values()))
+    assert (found["shared_footage"].severity, found["shared_footage"].count) == ("error", 164)
+    listing = ", ".join(f"'{fake}'" for fake in leaked)
+    clean = side(place, "clean", f"official_split = 'test' AND name NOT IN ({listing})")
+    rules = {finding.rule for finding in check(place.catalog, [clean.path, pins[1].path])}
+    assert not {"official_leak", "shared_footage"} & rules
+
+
 def test_4_two_clips_of_one_youtube_video(place):
     splits = {"755": "test", "756": "train", "001": "train"}
     rows = [video("original", n, 0, target_id=f"ffpp:{n}", official_split=s) for n, s in splits.items()]
@@ -121,6 +175,16 @@ def test_4_two_clips_of_one_youtube_video(place):
     assert rules["known_relatives"].severity == "warning"
     assert "977 YouTube videos" in rules["official_leak"].message
     assert between(place, "name = '001'", "name = '755'") == {}
+
+
+def test_4_clips_of_one_video_that_the_official_split_keeps_together(place):
+    rows = [
+        video("original", n, 0, target_id=f"ffpp:{n}", official_split="train") for n in ("685", "686", "687", "688")
+    ]
+    filled(place, [attempt(row, 2) for row in rows])
+    rules = between(place, "name = '685'", "name IN ('686', '687')")
+    assert rules["known_relatives"].examples == ["ffpp:685 and ffpp:686", "ffpp:685 and ffpp:687"]
+    assert between(place, "name = '685'", "name = '688'") == {}
 
 
 def test_5_the_validation_set_is_the_test_set(ffpp):

@@ -5,17 +5,19 @@ from collections import Counter
 import pytest
 
 from queries.errors import SplitError
-from tests.queries.world import FACELESS, SETS, TEST_LIST, picked, shipped
+from queries.split import read_split
+from tests.queries.world import EDITED, FACELESS, ROOT, SETS, TEST_LIST, picked, selected, shipped
 
 pytestmark = pytest.mark.usefixtures("no_child")
 FOUR = {"Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"}
 SMALL = {"additional": "20", "each": "30"}
+MORE = {"f2f": {"each": "30"}, "celeb": {}}
 SOURCE = {"source_dataset": "ffpp", "source_method": "Deepfakes", "source_quality": "c23"}
 TARGET = {"target_dataset": "celebdf-v2", "target_method": "Celeb-synthesis", "target_quality": "native"}
 
 
 def rows_of(place, file, **params):
-    return picked(place, shipped(place, f"{file}.sql", **params))
+    return selected(place, f"{file}.sql", **params)
 
 
 def ids(rows):
@@ -91,6 +93,32 @@ class TestPaper1:
         rows = rows_of(world, "paper1/fs_nt_val", of_each_method="5")
         assert Counter(row["method"] for row in rows) == {"FaceSwap": 5, "NeuralTextures": 5, "original": 10}
         assert {row["official_split"] for row in rows} == {"val"}
+
+    @pytest.mark.parametrize("short", ["f2f", "celeb"])
+    def test_an_augmented_set_is_two_streams_of_sets_that_are_pinned_alone_too(self, world, short):
+        how = {"val_percent": "40"} if short == "celeb" else {}
+        pinned = shipped(world, f"paper1/{short}_augmented.sql", **SMALL, **how)
+        streams = {}
+        for row in picked(world, pinned):
+            streams.setdefault(row["stream"], set()).add(row["sample_id"])
+        assert streams == {
+            "original": ids(rows_of(world, f"paper1/{short}_additional", additional="20", **how, **MORE[short])),
+            "added": ids(rows_of(world, "paper1/fs_nt_train", **SMALL)),
+        }
+
+    @pytest.mark.parametrize("short", ["f2f", "celeb"])
+    def test_an_augmented_detector_is_validated_on_both_sets(self, world, short):
+        how = {"val_percent": "40", "each": "20"} if short == "celeb" else {"original": "20"}
+        rows = rows_of(world, f"paper1/{short}_augmented_val", of_each_method="5", **how)
+        added = ids(rows_of(world, "paper1/fs_nt_val", of_each_method="5"))
+        original = [row for row in rows if row["sample_id"] not in added]
+        assert len(rows) - len(original) == len(added) == 20
+        assert labels(original)[0] == labels(original)[1] > 0
+        if short == "celeb":
+            assert ids(original) == ids(rows_of(world, "paper1/celeb_val", **how))
+        else:
+            assert {row["method"] for row in original} == {"Face2Face", "original"}
+            assert {row["official_split"] for row in original} == {"val"}
 
 
 class TestPaper2:
@@ -206,6 +234,26 @@ class TestPaper4:
         assert {row["official_split"] for row in rows} == {side}
         assert max(frames(rows)) == min(most, 32)
         assert pinned.faceless == (name == "swap_test")
+
+    @pytest.mark.parametrize("task", EDITED)
+    def test_an_image_and_all_that_was_made_of_it_are_on_one_side(self, world, task):
+        sides = {name: rows_of(world, f"paper4/{task}_{name}") for name in ("train", "val", "test", "unseen")}
+        seen, unseen = EDITED[task]
+        images = {name: {row["target_id"] for row in rows} for name, rows in sides.items()}
+        assert sum(len(images[name]) for name in ("train", "val", "test")) == 30
+        assert len(images["train"] | images["val"] | images["test"]) == 30
+        assert images["unseen"] == images["test"]
+        for name, rows in sides.items():
+            assert len(set(labels(rows))) == 1
+            assert {row["method"] for row in rows} == {"original", unseen if name == "unseen" else seen}
+
+    @pytest.mark.parametrize(
+        ("task", "numbers"),
+        [("attribute", (41_590, 11_952, 5_982, 5_982)), ("inpainting", (28_000, 6_000, 6_000, 6_000))],
+    )
+    def test_sides_have_at_most_the_numbers_of_table_1(self, task, numbers):
+        files = [ROOT / f"paper4/{task}_{name}.sql" for name in ("train", "val", "test", "unseen")]
+        assert tuple(2 * read_split(file).params["each"].default for file in files) == numbers
 
     def test_200_frames_are_taken_where_there_are_more(self, world):
         assert frames(rows_of(world, "paper4/swap_train", frames_per_video="20")) == {20}

@@ -118,6 +118,7 @@ UNREPEATABLE = {
     "SELECT sample_id FROM faces WHERE now() > '2026-01-01'": "now is refused",
     "SELECT sample_id FROM faces WHERE current_date > '2026-01-01'": "current_date is refused",
     "SELECT sample_id FROM faces WHERE uuid() > 'a'": "uuid is refused",
+    "SELECT sample_id FROM faces f WHERE f.attempt < 5": "attempt is refused",
     "SELECT sample_id FROM faces USING SAMPLE 10": "SAMPLE is refused",
     "SELECT sample_id FROM faces TABLESAMPLE 10%": "SAMPLE is refused",
     "SELECT sample_id FROM faces LIMIT 10": "LIMIT without ORDER BY",

@@ -7,12 +7,12 @@ import pytest
 from queries import manifest
 from queries.catalog import columns, connect_read, create, script
 from shards import schema
-from shards.features import FEATURES
+from shards.features import PHASH
 
 OWN = {
     "videos": ["in_scan"],
-    "attempts": ["pack", "current"],
-    "packed": ["pack"],
+    "attempts": ["pack", "attempt", "current"],
+    "packed": ["pack", "attempt"],
     "predictions": ["file"],
     "features": ["file"],
 }
@@ -23,7 +23,7 @@ FIELDS = {
     "attempts": [schema.VIDEO_FIELDS[0], *schema.ATTEMPT_FIELDS],
     "samples": schema.SAMPLE_FIELDS,
     "predictions": schema.PREDICTION_FIELDS,
-    "features": list(FEATURES),
+    "features": list(PHASH.schema),
 }
 # as `faces` is described to its users
 PROMISED = {"sample_id", "dataset", "method", "category", "label", "raw_label", "quality", "video_id", "original_video"}
@@ -55,15 +55,18 @@ def test_a_table_has_the_types_of_its_parquet_files_and_refuses_what_may_not_be_
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'")
         db.execute(script("schema"))
+        db.execute(script("views"))
         types = db.sql(f"FROM {table}").to_arrow_table().schema
-        nullable = {row[0]: row[2] == "YES" for row in db.execute(f"DESCRIBE {table}").fetchall()}
+        stored = {"samples": "sample_rows"}.get(table, table)  # whose rows of packed have the rest
+        nullable = {row[0]: row[2] == "YES" for row in db.execute(f"DESCRIBE {stored}").fetchall()}
     for field in FIELDS[table]:
         assert types.field(field.name).type == field.type, field.name
-        assert nullable[field.name] == field.nullable, field.name
+        assert nullable.get(field.name, field.nullable) == field.nullable, field.name
 
 
 def test_the_manifest_has_the_fields_that_streaming_reads():
     assert manifest.MANIFEST == schema.MANIFEST
+    assert manifest.STREAM == schema.STREAM
     assert manifest.MANIFEST_VERSION == schema.MANIFEST_VERSION
 
 

@@ -33,8 +33,14 @@ MUST |= {
     f"paper2/{name}.sql": {"quality": "c23"}
     for name in ("ff_train", "ff_val", "ff_test", "cross_method_test", "ff_interaction")
 }
+MUST["paper4/edited.sql"] = {"dataset": "attribute", "method": "StarGAN"}
 MUST["paper1/celeb_val.sql"] = {"val_percent": "50"}
-MUST["paper1/fs_nt_train.sql"] = {"additional": "20", "each": "30"}  # the miniature has no face left with the defaults
+MUST |= {  # the miniature has no face left with the defaults
+    f"paper1/{name}.sql": {"additional": "20", "each": "30"}
+    for name in ("fs_nt_train", "f2f_augmented", "celeb_augmented")
+}
+MUST["paper1/celeb_augmented_val.sql"] = {"val_percent": "50", "of_each_method": "5"}
+MUST["paper1/f2f_augmented_val.sql"] = {"of_each_method": "5"}
 ONE_CLASS = {"paper2/id_probe_train.sql", "paper2/id_probe_test.sql", "paper5/sbi_ff_train.sql", "paper5/sbi_train.sql"}
 
 
@@ -158,6 +164,9 @@ def test_celeb_m_clean_is_v1_without_the_files_of_v2s_training_side(world):
     }
     assert rules["published"]["shared_content"] == 3
     assert "shared_content" not in rules["clean"]
+    strict = {row["name"] for row in picked(world, shipped(world, "paper1/celeb_m_clean.sql", originals="new"))}
+    assert "id2_id3_0001" in names, "its own file is not in v2"
+    assert names - strict == {"id2_id3_0001", "id1_id2_0000"} & names, "made from clips that are trained on"
 
 
 def test_celeb_m_clean_refuses_to_guess_where_contents_are_not_known(place):

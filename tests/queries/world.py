@@ -1,11 +1,13 @@
 """The datasets of the shipped splits in miniature, in one store, and pins of it."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import queries
-from queries import manifest
+from queries import manifest, sandbox, statement
 from queries.catalog import connect_read
 from queries.pin import pin
+from queries.split import read_split
 from tests.queries import fabricate
 from tests.queries.fabricate import attempt, video, write_pack
 
@@ -13,6 +15,7 @@ ROOT = Path(queries.__file__).parent
 TEST_LIST = ["id0_0000", "id0_id1_0000", "id3_0001", "id3_id4_0001", "00001"]
 IN_BOTH = ["id1_0000", "id1_id2_0000", "id2_0001", "id0_0000"]  # clips of v1 that are, byte for byte, clips of v2
 FACELESS = {"ffpp/Face2Face/c23/953_974", "celebdf-v2/Celeb-synthesis/native/id3_id4_0001"}
+EDITED = {"attribute": ("StarGAN", "Glow"), "inpainting": ("GL", "ContextAtten")}
 SETS = {"Defacto-morphs": 1, "faceapp-morph": 1, "reface": 1, "StyleGAN3": 1, "FFHQ": 0, "tedx": 0, "VGGFace": 0}
 
 
@@ -48,11 +51,17 @@ def dfdcp_videos():
 
 
 def image_videos():
-    """LFW: a person with twelve images, one with ten, one with nine; and sets of one label, ten images each."""
+    """LFW: people with twelve, ten and nine images. Thirty images and what two methods made of each. Sets of one label,
+    ten images each."""
     rows = []
     for person, images in (("Ann", 12), ("Bob", 10), ("Cyd", 9)):
         who = {"target_id": f"lfw:{person}", "visible_id": f"lfw:{person}", "kind": "image"}
         rows += [video("original", f"{person}_{n:04d}", 0, "lfw", "native", **who) for n in range(images)]
+    for task, methods in EDITED.items():
+        for image in range(30):
+            who = {"target_id": f"{task}:{image}", "kind": "image", "aligned": True}
+            for method in ("original", *methods):
+                rows.append(video(method, f"{method}/{image}", int(method != "original"), task, "native", **who))
     for name, label in SETS.items():
         method = "face-morph" if label else "original"
         rows += [video(method, f"{n}", label, name, "native", kind="image") for n in range(10)]
@@ -76,7 +85,29 @@ def make_world(place):
     return place
 
 
+def run_here(catalog, query, recipe_hash=None, limits=None):
+    """What the sandbox's child does with a split, in this process."""
+    with connect_read(catalog) as db:
+        words = statement.vocabulary(db)
+        if recipe_hash:
+            sandbox._keep_recipe(db, recipe_hash)
+        sql, values = sandbox._split(db, asdict(query), words)
+        return db.sql(sql, params=values).to_arrow_table()
+
+
+_SELECTED = {}
 _PINNED = {}
+
+
+def selected(place, file, **params):
+    """The rows of `faces` that a shipped query selects, with its role and partner_id.
+
+    That each can be pinned is tested once; here none is, because that takes most of the time.
+    """
+    key = (place.folder, file, *params.items())
+    if key not in _SELECTED:
+        _SELECTED[key] = _rows(place, run_here(place.catalog, read_split(ROOT / file).query(params)))
+    return _SELECTED[key]
 
 
 def shipped(place, file, **params):
@@ -88,8 +119,14 @@ def shipped(place, file, **params):
 
 
 def picked(place, pinned):
-    """The rows of `faces` that are in a pinned split, with its role and partner_id."""
-    table, _ = manifest.read(pinned.path)
+    """The rows of `faces` that are in a pinned split, with its role, stream and partner_id."""
+    return _rows(place, manifest.read(pinned.path)[0])
+
+
+def _rows(place, answer):
     with connect_read(place.catalog) as db:
-        db.register("manifest", table.select(["sample_id", "role", "partner_id"]))
-        return db.sql("SELECT * FROM faces JOIN manifest USING (sample_id)").to_arrow_table().to_pylist()
+        db.register("answer", answer)
+        own = ("role", "stream", "partner_id")
+        more = [column if column in answer.column_names else f"NULL AS {column}" for column in own]
+        chosen = f"(SELECT sample_id, {', '.join(more)} FROM answer)"
+        return db.sql(f"SELECT * FROM faces JOIN {chosen} USING (sample_id)").to_arrow_table().to_pylist()

@@ -141,6 +141,44 @@ def test_a_worker_reports_a_missing_shard_as_the_error_it_is(store, split, tmp_p
     assert (~recorded["valid"]).sum() == len(recorded["errors"]) == sum(row["shard"] == name for row in store.rows)
 
 
+def test_a_flipped_byte_reaches_the_trainer_as_an_error_or_as_a_masked_slot(store, split, tmp_path):
+    shutil.copytree(store.root, tmp_path / "store")
+    row = store.rows[9]
+    path = tmp_path / "store" / "shards" / f"{row['shard']}.tar"
+    data = bytearray(path.read_bytes())
+    data[row["image_offset"] + row["image_size"] // 2] ^= 1
+    path.write_bytes(data)
+    broken = Split.open(tmp_path / "store" / "splits" / store.manifest.name)
+    sampler = GlobalBatchSampler(broken, 32, kind="sequential")
+    told = rf"{row['sample_id']}.*offset {row['image_offset']} of shard {row['shard']}\.tar are damaged"
+    stopping = loader(broken.dataset(), sampler, workers=1)
+    with pytest.raises(ReadError, match=told):
+        list(stopping)
+    stopping._iterator._shutdown_workers()
+    found = list(loader(broken.dataset(on_error="record"), sampler, workers=1))
+    good = list(loader(split.dataset(), GlobalBatchSampler(split, 32, kind="sequential")))
+    assert [error["index"] for batch in found for error in batch["errors"]] == [9]
+    for one, other in zip(found, good, strict=True):
+        whole = other["index"] != 9
+        assert torch.equal(one["valid"], whole) and torch.equal(one["index"], other["index"])
+        assert torch.equal(one["image"][whole], other["image"][whole]) and not one["image"][~whole].any()
+
+
+@pytest.mark.parametrize("ranks", [4, 8])
+def test_fewer_samples_than_ranks_are_each_seen_once_and_the_rest_is_padding(ranks, tmp_path):
+    few = Split.open(make_store(tmp_path, videos=1, faces_per_video=3, size=SIZE, shards=1, masks=False).manifest)
+    seen = []
+    for rank in range(ranks):
+        sampler = GlobalBatchSampler(few, ranks, rank=rank, world_size=ranks, tail="pad", kind="sequential")
+        (batch,) = loader(few.dataset(), sampler)
+        assert batch["valid"].tolist() == (batch["index"] >= 0).tolist()
+        assert not batch["image"][~batch["valid"]].any()
+        seen += batch["index"][batch["valid"]].tolist()
+    assert sorted(seen) == [0, 1, 2]
+    with pytest.raises(OrderError, match="gives 3 samples, less than one global batch"):
+        GlobalBatchSampler(few, ranks, world_size=ranks)
+
+
 def test_torch_draws_the_same_numbers_with_and_without_a_loader(split):
     torch.manual_seed(7)
     expected = torch.rand(3)

@@ -81,7 +81,7 @@ def test_a_split_tells_what_it_is(whole, split):
 def test_opening_a_split_reads_none_of_its_rows_into_memory(whole, split):
     allocated = pa.total_allocated_bytes()
     opened = [Split.open(whole.manifest) for _ in range(50)]
-    datasets = [one.dataset() for one in opened]
+    datasets = [one.dataset(EVERYTHING) for one in opened]
     assert len(datasets) == 50 and pa.total_allocated_bytes() == allocated
 
 
@@ -324,22 +324,58 @@ def test_members_that_lie_together_are_read_at_once(whole, split, monkeypatch):
 
 
 def test_few_files_stay_open_and_ranges_come_back_in_the_order_asked_for(tmp_path):
+    reader, ranges, expected = many_ranges(tmp_path)
+    before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+    for gap in (0, 100, 1 << 20):
+        found, faults = reader.fetch(ranges, gap)
+        assert faults == {} and [data.tobytes() for data in found] == expected
+        targets = [np.zeros(size, np.uint8) for size in ranges.sizes]
+        assert reader.fill(ranges, targets, gap) == {} and [data.tobytes() for data in targets] == expected
+    if before:
+        assert len(os.listdir("/proc/self/fd")) <= before + 3
+
+
+def test_reads_that_bring_less_than_asked_for_are_gone_on_with(tmp_path, monkeypatch):
+    reader, ranges, expected = many_ranges(tmp_path)
+    preadv = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, into, at: preadv(file, [into[0][: 1 + len(into[0]) // 2]], at))
+    targets = [np.zeros(size, np.uint8) for size in ranges.sizes]
+    assert reader.fill(ranges, targets, 1 << 20) == {} and [data.tobytes() for data in targets] == expected
+    assert [data.tobytes() for data in reader.fetch(ranges, 1 << 20)[0]] == expected
+
+
+def test_damage_is_told_of_the_ranges_that_it_hits_alone(tmp_path):
+    reader, ranges, expected = many_ranges(tmp_path)
+    (tmp_path / "s1.tar").unlink()
+    os.truncate(tmp_path / "s2.tar", 2500)
+    flipped = bytearray((tmp_path / "s3.tar").read_bytes())
+    flipped[2000] ^= 1
+    (tmp_path / "s3.tar").write_bytes(flipped)
+    ends = ranges.offsets + ranges.sizes
+    hit = (ranges.shards == 1) | ((ranges.shards == 2) & (ends > 2500))
+    hit |= (ranges.shards == 3) & (ranges.offsets <= 2000) & (ends > 2000)
+    targets = [np.zeros(size, np.uint8) for size in ranges.sizes]
+    for gap in (0, 1 << 20):
+        found, faults = reader.fetch(ranges, gap)
+        assert sorted(faults) == np.flatnonzero(hit).tolist() == sorted(reader.fill(ranges, targets, gap))
+        assert [data is None for data in found] == hit.tolist()
+    words = {1: "is missing", 2: "cut short", 3: "checksum differs"}
+    assert all(words[ranges.shards[row]] in message for row, message in faults.items())
+    assert all(target.tobytes() == data for target, data, bad in zip(targets, expected, hit, strict=True) if not bad)
+
+
+def many_ranges(folder):
+    """Nine files of noise, 300 ranges of them, of which some overlap, and what they hold."""
     rng = np.random.default_rng(0)
     files = {f"s{i}": rng.bytes(5000) for i in range(9)}
     for name, data in files.items():
-        (tmp_path / f"{name}.tar").write_bytes(data)
-    reader = ShardReader(tmp_path, open_files=3)
+        (folder / f"{name}.tar").write_bytes(data)
     shards, offsets = rng.integers(0, 9, 300).astype(np.int32), rng.integers(0, 4000, 300)
-    sizes = rng.integers(1, 1000, 300).astype(np.int32)  # they overlap, too
+    sizes = rng.integers(1, 1000, 300).astype(np.int32)
     names = list(files)
     expected = [files[names[s]][o : o + n] for s, o, n in zip(shards, offsets, sizes, strict=True)]
     sums = np.array([xxhash.xxh3_64_intdigest(data) for data in expected], np.uint64)
-    before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
-    for gap in (0, 100, 1 << 20):
-        found, faults = reader.fetch(Ranges(names, shards, offsets, sizes, sums), gap)
-        assert faults == {} and [data.tobytes() for data in found] == expected
-    if before:
-        assert len(os.listdir("/proc/self/fd")) <= before + 3
+    return ShardReader(folder, open_files=3), Ranges(names, shards, offsets, sizes, sums), expected
 
 
 def test_an_empty_split_opens_and_has_nothing_to_read(store):

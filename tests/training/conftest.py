@@ -32,9 +32,8 @@ class Toy(nn.Module):
         return self.head(self.dropout(torch.tanh(self.hidden(batch["image"].mean((2, 3)))))).squeeze(1)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def toy():
-    """The detector `toy`, as if training/detectors/toy.py existed."""
+def add_toy():
+    """Make the detector `toy` known, as if training/detectors/toy.py existed; returns what undoes it."""
     module = types.ModuleType("training.detectors.toy")
 
     def build(dropout: float = 0.5, one_class: bool = False) -> Toy:
@@ -44,9 +43,20 @@ def toy():
     sys.modules["training.detectors.toy"] = module
     known = detectors.names
     detectors.names = lambda: sorted([*known(), "toy"])
+
+    def remove() -> None:
+        detectors.names = known
+        del sys.modules["training.detectors.toy"]
+
+    return remove
+
+
+@pytest.fixture(scope="session", autouse=True)
+def toy():
+    """Tests know the detector `toy`."""
+    remove = add_toy()
     yield
-    detectors.names = known
-    del sys.modules["training.detectors.toy"]
+    remove()
 
 
 @pytest.fixture(autouse=True)

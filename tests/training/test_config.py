@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from training.config import Config
+from training.config import EVALUATION, RESUMABLE, Config
 from training.errors import TrainingError
+from training.run import read_settings
 from training.settings import from_dict, load_config, parse_overrides, settings, with_overrides
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.yaml"))
@@ -126,3 +127,24 @@ def test_the_configurations_that_come_along_are_valid_and_name_no_place(path):
     build_detector(config.detector.name, config.detector.options)
     assert config.train is config.val is config.name is None
     assert config.test == []
+
+
+def test_a_later_file_goes_on_top_of_the_ones_before(tmp_path):
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("epochs: 7\nbatch_size: 8\noptimiser: {lr: 1e-4, eps: 1e-7}\n")
+    second.write_text("epochs: 9\noptimiser: {lr: 1e-5}\n")
+    config = load_config([first, second], {"batch_size": 16})
+    assert (config.epochs, config.batch_size, config.optimiser.lr, config.optimiser.eps) == (9, 16, 1e-5, 1e-7)
+    words = ["--config", str(first), f"--config={second}", "--train", "some"]
+    read, name, checkpoint = read_settings(words)
+    assert (read.epochs, read.batch_size, name, checkpoint) == (9, 8, "first", None)
+    second.write_text("epocs: 9\n")
+    with pytest.raises(TrainingError, match=r"second\.yaml: .*did you mean epochs"):
+        load_config([first, second])
+
+
+def test_what_may_change_on_resuming_or_evaluating_are_settings():
+    known = {name.partition(".")[0] for name in settings()}
+    assert known >= RESUMABLE and known >= EVALUATION
+    for name in ("init_from", "trains", "order", "patience", "seed", "train"):
+        assert name not in EVALUATION and (name not in RESUMABLE or name == "train")

@@ -71,6 +71,7 @@ def test_two_processes_see_the_global_batches_of_one_score_each_face_once_and_re
     assert resumed.returncode == 0, resumed.printed
     assert "run two-processes: 2 processes on cpu" in resumed.printed
     assert "continuing after step 4 of 8" in resumed.printed
+    assert json.loads((folder / "run.json").read_text())["resumed"][-1]["world"]["processes"] == 2
     seen = [sample for ranks in steps_of(folder, 2) for rank in ranks for sample in rank]
     assert sorted(seen[:32]) == sorted(seen[32:]) == sorted(set(seen))
 
@@ -122,6 +123,24 @@ def test_processes_are_started_only_where_they_are_asked_for_and_missing(expecte
 def test_another_number_of_processes_than_asked_for_is_an_error(expected, environ, hint):
     with pytest.raises(TrainingError, match=hint):
         check_processes(expected, environ)
+
+
+@pytest.mark.parametrize(("world", "taken_down"), [(None, True), ("1", True), ("2", False)])
+def test_one_of_several_processes_leaves_without_taking_its_interpreter_down(world, taken_down):
+    """gloo's threads may still want it; what is to be done at the end is done all the same."""
+    script = (
+        "import atexit\n"
+        "from training.world import leave\n"
+        "class Last:\n    def __del__(self): print('taken down')\n"
+        "last = Last()\n"
+        "atexit.register(print, 'at the end')\n"
+        "leave(3)\n"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"}
+    environ |= {"WORLD_SIZE": world} if world else {}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stdout.splitlines() == ["at the end", *["taken down"] * taken_down]
 
 
 def test_the_world_is_what_the_launcher_says():

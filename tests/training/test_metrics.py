@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score, roc_curve
 
 from training.errors import TrainingError
 from training.metrics import binary_figures, equal_error_rate, metric_rows, video_scores
@@ -182,3 +182,94 @@ def test_videos_without_a_face_count_as_a_half_once_and_are_left_out_once():
 def test_without_faceless_videos_there_is_one_row_per_level():
     rows = metric_rows(["d/m/c23/a", "d/m/c23/b"], [0, 1], [0.2, 0.6])
     assert [(row.level, row.faceless) for row in rows] == [("frame", "none"), ("video", "none")]
+
+
+# any predictions at all: of few videos or many, of one class or two, with many ties, videos mixed with one another
+predicted = st.lists(
+    st.tuples(st.integers(0, 5), st.one_of(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.floats(0, 1))),
+    min_size=1,
+    max_size=40,
+)
+
+
+def by_scikit_learn(labels, scores):
+    both = len(set(labels.tolist())) == 2
+    return {
+        "auc": roc_auc_score(labels, scores) if both else None,
+        "ap": average_precision_score(labels, scores) if both else None,
+        "accuracy": accuracy_score(labels, scores > 0.5),
+    }
+
+
+@given(predicted, st.sets(st.integers(0, 5)))
+def test_rows_of_both_levels_are_scikit_learns_or_null_with_the_reason(rows, fakes):
+    videos = [f"set/method/c23/{video}" for video, _ in rows]
+    labels = np.array([int(video in fakes) for video, _ in rows])
+    scores = np.array([score for _, score in rows])
+    means = {video: scores[np.array(videos) == video].mean() for video in videos}
+    per_video = np.array([int(int(video[-1]) in fakes) for video in means]), np.array(list(means.values()))
+    for row, (y, s) in zip(metric_rows(videos, labels, scores), [(labels, scores), per_video], strict=True):
+        expected = by_scikit_learn(y, s)
+        for name, value in expected.items():
+            assert getattr(row, name) == (None if value is None else pytest.approx(value, abs=1e-9)), (row.level, name)
+        assert (row.reason is None) == (row.auc is not None) == (row.eer is not None)
+        if row.reason:
+            assert ("fake" if y[0] else "real") in row.reason
+            assert str(len(y)) in row.reason
+        assert (row.real, row.fake, row.videos) == ((y == 0).sum(), (y == 1).sum(), len(means))
+
+
+@given(scored)
+@settings(max_examples=40)
+def test_swapping_the_classes_mirrors_auc_and_keeps_the_eer(rows):
+    labels, scores = columns(rows)
+    one, other = binary_figures(labels, scores), binary_figures(1 - labels, scores)
+    assert other["auc"] == pytest.approx(1 - one["auc"], abs=1e-9)
+    assert other["eer"] == pytest.approx(1 - one["eer"], abs=1e-9)
+    both = binary_figures(1 - labels, np.array([1.0 - score for score in scores]))
+    if len(set((1 - scores).tolist())) == len(set(scores.tolist())):  # no two scores became one by rounding
+        assert (both["auc"], both["eer"]) == pytest.approx((one["auc"], one["eer"]), abs=1e-9)
+
+
+@given(scored)
+@settings(max_examples=40)
+def test_only_the_order_of_scores_counts_for_ranking_figures(rows):
+    labels, scores = columns(rows)
+    ranks = np.unique(scores, return_inverse=True)[1]
+    again = binary_figures(labels, ranks / max(ranks.max(), 1))
+    for name in ("auc", "eer", "ap"):
+        assert again[name] == pytest.approx(binary_figures(labels, scores)[name], abs=1e-9)
+
+
+@given(st.lists(st.integers(0, 1), min_size=2, max_size=30).filter(lambda labels: 0 < sum(labels) < len(labels)))
+def test_scores_that_are_all_alike_are_guesses(labels):
+    figures = binary_figures(labels, [0.3] * len(labels))
+    assert (figures["auc"], figures["eer"]) == (0.5, pytest.approx(0.5))
+    assert figures["ap"] == pytest.approx(sum(labels) / len(labels))
+    assert figures["accuracy"] == pytest.approx(1 - sum(labels) / len(labels))
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_video_has_an_accuracy_and_a_reason_instead_of_an_auc(label):
+    frame, video = metric_rows(["d/m/c23/only"] * 3, [label] * 3, [0.2, 0.9, 0.7])
+    assert (video.videos, video.real, video.fake) == (1, 1 - label, label)
+    assert (video.auc, video.eer, video.ap) == (None, None, None)
+    assert video.accuracy == float(label)  # the mean, 0.6, is called fake
+    assert "all 1 are" in video.reason
+    assert "all 3 are" in frame.reason
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=12).filter(any))
+def test_every_nan_is_counted_and_the_first_are_named(bad):
+    names = [f"face-{number}-" for number in range(len(bad))]
+    scores = [float("nan") if nan else 0.5 for nan in bad]
+    wrong = [name for name, nan in zip(names, bad, strict=True) if nan]
+    for call in (
+        lambda: binary_figures([0] * len(bad), scores, names),
+        lambda: metric_rows(["d/m/c23/v"] * len(bad), [0] * len(bad), scores, names=names),
+    ):
+        with pytest.raises(TrainingError) as caught:
+            call()
+        assert str(caught.value).startswith(f"{len(wrong)} of {len(bad)} scores")
+        assert all(name in str(caught.value) for name in wrong[:5])
+        assert not any(name in str(caught.value) for name in set(names) - set(wrong[:5]))

@@ -71,6 +71,24 @@ def test_a_datasets_figures_are_those_of_its_rows():
     assert frame(rows, "celebdf-v2")["auc"] == 1.0
 
 
+METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
+
+
+def test_000_003_in_five_methods_is_five_videos_in_the_figures_of_a_runs_rows():
+    reals = [(f"ffpp/original/c23/{name}", 0, [0.2, 0.4]) for name in ("000", "003")]
+    table = predictions([*((f"ffpp/{method}/c23/000_003", 1, [0.9, 0.5]) for method in METHODS), *reals])
+    (video,) = [row for row in prediction_figures(table) if row["level"] == "video"]
+    assert (video["videos"], video["fake"], video["real"]) == (7, 5, 2)
+    by_method = [row for row in prediction_figures(table, by="method") if row["level"] == "video"]
+    assert {row["group"]: (row["fake"], row["real"]) for row in by_method} == dict.fromkeys(METHODS, (1, 2))
+
+
+def test_a_nan_among_a_runs_rows_is_an_error_that_names_its_face():
+    table = predictions([("d/original/c23/a", 0, [0.1]), ("d/swap/c23/a", 1, [0.8, float("nan")])])
+    with pytest.raises(TrainingError, match="d/swap/c23/a/000001-0 = nan"):
+        prediction_figures(table)
+
+
 def test_another_breakdown_is_refused_with_those_there_are():
     with pytest.raises(TrainingError, match="dataset, method, quality"):
         prediction_figures(TABLE, by="identity")

@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 import torch
 
+from tests.soak import scale
 from tests.training.conftest import ROOT
 from training import loop
 from training.checkpoint import checkpoints, read_optimiser, read_progress, read_weights
@@ -77,29 +79,78 @@ def test_cut_off_in_any_step_and_resumed_it_is_the_same_run(sets, run, monkeypat
     assert_same_run(outcome(whole), outcome(folder_of(sets, name)))
 
 
+def settings_for(sets, tmp_path, *words: str) -> list[str]:
+    """A small MesoNet-4: a process of its own knows no detector of the tests."""
+    settings = ["--config", str(ROOT / "training" / "configs" / "demo.yaml"), "--store", str(sets.root)]
+    settings += ["--catalog", str(tmp_path / "none.duckdb"), "--train", "train", "--schedule.name", "constant"]
+    settings += ["--threads", "1", "--deterministic", "--trace", "--log_every", "1", "--checkpoint_every", "1"]
+    return [*settings, "--tracker", "none", *words]
+
+
+def start_and_wait_for_step(step: int, of: int, words: list[str]) -> subprocess.Popen:
+    started = subprocess.Popen(
+        [sys.executable, "training/run.py", *words],
+        cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    told = []
+    for line in started.stderr:
+        told.append(line)
+        if f"step {step}/{of}" in line:
+            return started
+    raise AssertionError(f"it ended before step {step}:\n{''.join(told)}")
+
+
 def test_killed_at_a_random_step_and_resumed_it_is_the_same_run(sets, tmp_path, capsys):
     cut = random.SystemRandom().randrange(2, 8)  # after the first checkpoint, before the last step
-    settings = ["--config", str(ROOT / "training" / "configs" / "demo.yaml"), "--store", str(sets.root)]
-    settings += ["--catalog", str(tmp_path / "none.duckdb"), "--train", "train", "--epochs", "1", "--batch_size", "4"]
-    settings += ["--threads", "1", "--deterministic", "--trace", "--log_every", "1", "--checkpoint_every", "1"]
-    killed = subprocess.Popen(
-        [sys.executable, "training/run.py", *settings, "--name", "killed", "--workers", "1"],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    for line in killed.stderr:
-        if f"step {cut}/8" in line:
-            killed.send_signal(signal.SIGKILL)
-            break
+    settings = settings_for(sets, tmp_path, "--epochs", "1", "--batch_size", "4")
+    killed = start_and_wait_for_step(cut, 8, [*settings, "--name", "killed", "--workers", "1"])
+    killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    assert killed.returncode == -signal.SIGKILL, f"it ended before step {cut}"
+    assert killed.returncode == -signal.SIGKILL
 
     assert main([*settings, "--name", "unhurt", "--workers", "0"]) == 0, capsys.readouterr()
     words = ["--resume", "killed", "--store", str(sets.root), "--catalog", str(tmp_path / "none.duckdb")]
     assert main([*words, "--workers", "0"]) == 0, capsys.readouterr()
     assert_same_run(outcome(folder_of(sets, "unhurt")), outcome(folder_of(sets, "killed")))
+
+
+def samples_of(folder) -> list[list[str]]:
+    """The sample ids of every step, those of all ranks one after the other."""
+    steps: dict[int, list[str]] = {}
+    for path in sorted(folder.glob("trace-rank*.jsonl")):
+        for line in map(json.loads, path.read_text().splitlines()):
+            steps.setdefault(line["step"], []).extend(line["samples"])
+    assert sorted(steps) == list(range(1, len(steps) + 1))
+    return [steps[step] for step in sorted(steps)]
+
+
+@pytest.mark.soak
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_killed_on_two_ranks_and_resumed_on_one_it_sees_the_samples_of_the_unbroken_run(sets, tmp_path, capsys):
+    chance = random.SystemRandom()
+    settings = settings_for(sets, tmp_path, "--epochs", "2", "--batch_size", "8", "--augment.flip", "0.5")
+    assert main([*settings, "--name", "unbroken", "--workers", "0"]) == 0, capsys.readouterr()
+    expected = samples_of(folder_of(sets, "unbroken"))
+    assert len(expected) == 8 and all(len(set(samples)) == 8 for samples in expected)
+    for turn in range(scale(1, 10)):
+        name, cut, victim = f"broken-{turn}", chance.randrange(2, 8), chance.choice(["0", "1", "all"])
+        words = ["--name", name, "--processes", "2", "--workers", "2"]
+        launched = start_and_wait_for_step(cut, 8, [*settings, *words])
+        launcher = psutil.Process(launched.pid)
+        ranks = {environ["RANK"]: child for child in launcher.children() if "RANK" in (environ := child.environ())}
+        assert ranks.keys() == {"0", "1"}
+        killed = [launcher, *launcher.children(recursive=True)] if victim == "all" else [ranks[victim]]
+        for process in killed:
+            process.kill()
+        launched.communicate()  # ends only when all who hold its stderr are gone, workers too
+        assert launched.returncode != 0
+        assert json.loads((folder_of(sets, name) / "run.json").read_text())["world"]["processes"] == 2
+
+        words = ["--resume", name, "--store", str(sets.root), "--catalog", str(tmp_path / "none.duckdb")]
+        code, printed = main([*words, "--workers", "3"]), capsys.readouterr().err
+        assert code == 0, printed
+        assert "1 process on cpu" in printed and "3 loader workers" in printed
+        assert samples_of(folder_of(sets, name)) == expected, (cut, victim)
 
 
 def test_a_finished_run_can_be_given_more_epochs(sets, run):

@@ -1,10 +1,26 @@
 """Detectors by file name: `detectors/<name>.py` is all there is to adding one.
 
 Such a file has `build(**options) -> nn.Module`. The module's `forward(batch)` gives logits [B], above 0 = fake (or a
-dict with "logits" and whatever its loss needs). It may have `loss(output, batch) -> scalar`, `initialise()` (called
-once, when training starts from nothing), `needs` (members of a sample: image, mask, landmarks, partner), `one_class`
-(can learn from one class), `input_size` (side in pixels; other sizes are resampled) and `normalise` (mean and std of
-RGB in [0, 1]). Whatever is trained must take part in `forward`: only there do several processes exchange gradients.
+dict with "logits" and whatever its loss needs). Whatever is trained must take part in `forward`: only there do several
+processes exchange gradients. For training the module may have
+
+    loss(output, batch) -> scalar   instead of cross-entropy
+    initialise()                    called once, when training starts from nothing
+    needs                           members of a sample: image, mask, landmarks, partner
+    one_class                       True: can learn from one class
+    two_domains                     True: learns from a target domain too; in training batch["domain"] [B] is 0 for the
+                                    source and 1 for the target, which has label -1 and weight 0
+    input_size                      side in pixels; other sizes are resampled
+    normalise                       mean and std of RGB in [0, 1]
+    transfer_modules                the modules that transfer learning trains (training/transfer.py)
+    pretrained                      True: initialise() loads weights that were trained before
+
+and for explanations
+
+    last_convolution                the module whose output Grad-CAM reads: the last convolution, as a layer of the
+                                    library the detector comes from (so with its activation where that has it inside)
+    neurons(batch) -> [B, N]        the values whose causal effects are measured, and
+    after_neurons([B, N]) -> [B]    the logits they lead to: forward(batch) == after_neurons(neurons(batch))
 """
 
 import difflib
@@ -78,10 +94,21 @@ def in_float32(output: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]
     return output.float()
 
 
+def mean_of_labelled(losses: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """The losses [B] times batch["weight"], as mean over the faces that have a label (not -1, as those of a target
+    domain in training): a scalar.
+    """
+    labelled = batch["label"] >= 0
+    return (losses * batch["weight"] * labelled).sum() / labelled.sum().clamp(min=1)
+
+
+def cross_entropy(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Binary cross-entropy of logits [B], weighted, as mean over the faces that have a label."""
+    label = batch["label"].clamp(min=0).to(logits.dtype)
+    return mean_of_labelled(functional.binary_cross_entropy_with_logits(logits, label, reduction="none"), batch)
+
+
 def loss_of(model: nn.Module, output: Tensor | dict[str, Tensor], batch: dict[str, Tensor]) -> Tensor:
-    """The detector's own loss, or weighted binary cross-entropy of its logits; a scalar, the mean over the batch."""
+    """The detector's own loss, or weighted binary cross-entropy of its logits; a scalar."""
     own = getattr(model, "loss", None)
-    if own is not None:
-        return own(output, batch)
-    logits = logits_of(output)
-    return functional.binary_cross_entropy_with_logits(logits, batch["label"].float(), weight=batch["weight"])
+    return cross_entropy(logits_of(output), batch) if own is None else own(output, batch)

@@ -1,47 +1,31 @@
 """Xception (Chollet 2017, Xception: deep learning with depthwise separable convolutions) with one logit, from timm.
 
-20,809,001 trainable parameters. It starts from random weights, as paper protocols that say `weights=None` demand;
-`pretrained: true` starts from ImageNet's, which timm fetches once, and refuses to start without them if it cannot.
+20,809,001 trainable parameters. It starts from random weights, as paper protocols that say `weights=None` demand, drawn
+and normalised as Keras does, from which the paper's net comes; `pretrained: true` starts from ImageNet's.
 """
 
-import timm
-import torch
-from timm.models import load_pretrained
-from torch import Tensor, nn
+from torch import nn
 
-from training.errors import TrainingError
+from training.imagenet import TimmDetector
+from training.keras import BN_EPS, BN_MOMENTUM, draw_kernels
 
 
-class Xception(nn.Module):
-    def __init__(self, pretrained: bool, dropout: float, bn_momentum: float, bn_eps: float):
-        super().__init__()
-        self.net = timm.create_model("legacy_xception", num_classes=1, drop_rate=dropout)
-        self.pretrained = pretrained
-        # ImageNet's weights saw pixels in [-1, 1]; without them, [0, 1]
-        self.normalise = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)) if pretrained else None
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum, module.eps = bn_momentum, bn_eps
+class Xception(TimmDetector):
+    @property
+    def transfer_modules(self) -> list[nn.Module]:
+        return [self.net.conv4, self.net.bn4, self.net.fc]
 
-    def initialise(self) -> None:
-        """Load the ImageNet weights, if asked for; raises TrainingError, saying where they go, if there are none."""
-        if not self.pretrained:
-            return
-        url = self.net.pretrained_cfg["url"]
-        try:
-            load_pretrained(self.net, num_classes=1)
-        except (OSError, RuntimeError) as error:
-            folder = f"{torch.hub.get_dir()}/checkpoints"
-            raise TrainingError(
-                f"the ImageNet weights of Xception could not be fetched ({error}): put {url} into {folder}, "
-                "or train from random weights with --detector.options.pretrained false"
-            ) from error
-
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """batch["image"] float [B, 3, H, W], RGB -> logits [B], above 0 = fake."""
-        return self.net(batch["image"]).squeeze(1)
+    @property
+    def last_convolution(self) -> nn.Module:
+        """The last separable convolution, 2,048 maps of 8x8 from a 256x256 face: the layer as Keras has it, before its
+        batch normalisation and ReLU, which are layers of their own there."""
+        return self.net.conv4
 
 
-def build(pretrained: bool = False, dropout: float = 0.0, bn_momentum: float = 0.1, bn_eps: float = 1e-5) -> Xception:
+def build(
+    pretrained: bool = False, dropout: float = 0.0, bn_momentum: float = BN_MOMENTUM, bn_eps: float = BN_EPS
+) -> Xception:
     """`dropout` before the classifier; batch normalisation as PyTorch counts momentum (Keras's 0.99 is 0.01 here)."""
-    return Xception(pretrained, dropout, bn_momentum, bn_eps)
+    model = Xception("legacy_xception", pretrained, bn_momentum, bn_eps, drop_rate=dropout)
+    draw_kernels(model)
+    return model

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.curation.sources.trees import touch
+from tests.curation.sources.trees import fakes, ffpp, originals, touch
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,19 @@ def lfw(root: Path, folder: str = "lfw/") -> dict[str, int]:
     return put(root, {f"{folder}{name}/{name}_{number:04d}.jpg": 0 for name, number in names})
 
 
+def faceforensics(root: Path) -> dict[str, int]:
+    ffpp(root, ("NeuralTextures", "FaceShifter"), ("c40",))
+    folders = {"original_sequences/youtube": 0}
+    folders |= {f"manipulated_sequences/{method}": 1 for method in ("NeuralTextures", "FaceShifter")}
+    return {
+        f"{folder}/c40/videos/{name}": label
+        for folder, label in folders.items()
+        for name in (fakes() if label else originals())
+    }
+
+
 LAYOUTS = [
+    Layout("faceforensics", faceforensics, named=True),
     Layout("dfdc", dfdc, named=True),
     Layout("dfdcp", dfdcp, named=True),
     Layout("deeperforensics", deeperforensics, named=True),

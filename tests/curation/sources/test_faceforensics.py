@@ -144,6 +144,44 @@ def test_folders_of_images_of_old_copies_are_clips(tmp_path):
     assert row.unexpected == ["002.png", "003/ (no images)", "strange/"]
 
 
+def test_an_old_copy_of_frames_has_all_methods_qualities_and_masks(tmp_path):
+    """As the first versions unpacked: c0, c23 and c40, a folder of %04d.png for each video and for each mask."""
+    pairs, people = ["071_054", "054_071"], ["071", "054"]
+    for quality in ("c0", "c23", "c40"):
+        frames(tmp_path / "original_sequences" / "youtube" / quality / "images", people)
+        for method in METHODS:
+            frames(tmp_path / "manipulated_sequences" / method / quality / "images", pairs)
+    for method in METHODS[:-1]:
+        frames(tmp_path / "manipulated_sequences" / method / "masks" / "images", pairs)
+    source = open_source("faceforensics", tmp_path)
+    found = {(video.method, video.quality, video.name) for video in source.videos}
+    assert found == {
+        (method, quality, name)
+        for method in ("original", *METHODS)
+        for quality in ("raw", "c23", "c40")
+        for name in (people if method == "original" else pairs)
+    }
+    for video in source.videos:
+        assert video.kind == "frames"
+        assert sorted(file.name for file in video.file(tmp_path).iterdir()) == ["0000.png", "0001.png", "0002.png"]
+        masked = video.label == 1 and video.method != "FaceShifter"
+        masks = f"manipulated_sequences/{video.method}/masks/images/{video.name}"
+        assert video.mask_path == (masks if masked else None)
+    table = rows(source)
+    assert len(table) == 6 * 3 + 4
+    assert all(row.found == 2 and len(row.missing) == 998 and not row.unexpected for row in table.values())
+
+
+def test_a_removed_and_a_renamed_folder_of_frames_are_named(tmp_path):
+    folder = tmp_path / "manipulated_sequences" / "NeuralTextures" / "c23" / "images"
+    frames(folder, [name.removesuffix(".mp4") for name in fakes()], count=1)
+    assert rows(open_source("faceforensics", tmp_path))["NeuralTextures", "c23"].complete
+    shutil.rmtree(folder / "071_054")
+    (folder / "054_071").rename(folder / "054-071")
+    row = rows(open_source("faceforensics", tmp_path))["NeuralTextures", "c23"]
+    assert (row.missing, row.unexpected) == (["054_071/", "071_054/"], ["054-071/"])
+
+
 def test_videos_are_read_where_both_forms_are_there_and_a_note_says_so(small):
     folder = small / "original_sequences" / "youtube" / "c23" / "images"
     frames(folder, ["000", "001"])

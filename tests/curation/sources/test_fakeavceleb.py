@@ -1,5 +1,7 @@
 """FakeAVCeleb: the label is of the picture, the list's header is odd, and some files have two rows."""
 
+from collections import Counter
+
 import pytest
 
 from curation.sources import SourceError, open_source
@@ -37,7 +39,10 @@ def test_people_and_originals_of_the_fakes(tree):
 
 
 def test_the_published_counts_stand_in_the_table(tree):
-    table = {method: row.expected for (method, _), row in rows(open_source("fakeavceleb", tree)).items()}
+    source = open_source("fakeavceleb", tree)
+    table: Counter[str] = Counter()
+    for row in source.completeness():
+        table[row.part] += row.expected
     assert table == {
         "RealVideo-RealAudio": 500,
         "RealVideo-FakeAudio": 500,
@@ -45,6 +50,13 @@ def test_the_published_counts_stand_in_the_table(tree):
         "FakeVideo-FakeAudio": 10_835,
     }
     assert sum(table.values()) == 21_544
+    assert "meta_data.csv lists 10 videos, published are 21,544" in source.warnings
+
+
+def test_the_rows_are_of_the_methods_that_splits_select(tree):
+    source = open_source("fakeavceleb", tree)
+    found = {(row.method, row.part): row.found for row in source.completeness() if row.found}
+    assert found == Counter((video.method, video.raw_label) for video in source.videos)
 
 
 def test_of_two_rows_the_first_is_taken_and_the_file_named(tree):
@@ -92,6 +104,7 @@ def test_without_its_list_nothing_tells_methods_and_people(tree):
 def test_an_absent_folder_is_a_row_whose_names_are_all_missing(tree):
     (tree / "FakeVideo-FakeAudio").rename(tree.with_name("elsewhere"))
     source = open_source("fakeavceleb", tree)
-    row = rows(source)["FakeVideo-FakeAudio", "native"]
-    assert (len(row.missing), row.found, row.unnamed) == (2, 0, 10_833)
+    row = rows(source)["fsgan-wav2lip", "native", "FakeVideo-FakeAudio"]
+    assert (len(row.missing), row.found) == (2, 0)
+    assert rows(source)["unlisted", "native", "FakeVideo-FakeAudio"].unnamed == 10_833
     assert "no folder FakeVideo-FakeAudio" in source.warnings

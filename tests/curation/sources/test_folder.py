@@ -8,9 +8,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curation.sources import SourceError, open_source
+from curation.sources import SourceError, open_source, read_source, write_source
 from curation.sources import folder as folder_module
 from curation.sources.description import read_description
+from queries.catalog import connect_read, create
+from queries.ingest import ingest_source
 from tests.curation.sources.trees import rows, touch
 
 BASE = {"dataset": "mine", "licence": "CC0-1.0", "redistributable": True, "kind": "videos"}
@@ -560,3 +562,45 @@ def test_the_example_is_right(tmp_path):
     assert (real.official_split, other.official_split) == ("train", None)
     assert source.warnings == []
     assert all(row.complete for row in source.completeness())
+
+
+# -- other names -------------------------------------------------------------------------------------------------------
+
+
+def test_other_names_are_this_sets_unless_they_have_a_namespace(scan, tmp_path):
+    source = scan(
+        ["a.mp4"],
+        label="real",
+        aliases=[
+            {"person": "p12", "is": "ffpp:043", "why": "told by the actor"},
+            {"recording": "p07", "is": "p08"},
+            {"footage": "mine", "is": "ffpp/original"},
+        ],
+    )
+    assert [(alias.kind, alias.one, alias.other, alias.said_by) for alias in source.aliases] == [
+        ("person", "mine:p12", "ffpp:043", "mine.yaml: told by the actor"),
+        ("recording", "mine:p07", "mine:p08", "mine.yaml"),
+        ("footage", "mine", "ffpp/original", "mine.yaml"),
+    ]
+    assert read_source(write_source(source, tmp_path)).aliases == source.aliases
+    create(tmp_path / "catalog.duckdb")
+    ingest_source(tmp_path / "catalog.duckdb", tmp_path / "sources" / "mine.parquet")
+    with connect_read(tmp_path / "catalog.duckdb") as catalog:
+        (others,) = catalog.execute(
+            "SELECT list(other ORDER BY other) FROM relatives WHERE one = 'mine:p12'"
+        ).fetchone()
+    assert others == ["ffpp:043", "ffpp:343"], "also over what is shipped"
+
+
+@pytest.mark.parametrize(
+    ("alias", "message"),
+    [
+        ({"person": "p12"}, "aliases: 1: give one of person, recording, footage, and is"),
+        ({"persom": "p12", "is": "p13"}, "aliases: 1: give one of person"),
+        ({"person": "p12", "is": "p13", "becuse": "x"}, 'key "becuse" is not known'),
+        ({"person": 12, "is": "p13"}, "12 is not text"),
+        ({"person": "p12", "is": "mine:p12"}, "mine:p12 is itself"),
+    ],
+)
+def test_another_name_that_says_nothing_is_an_error(scan, alias, message):
+    fails(scan, message, rules=REAL_FAKE, aliases=[alias])

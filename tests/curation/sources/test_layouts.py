@@ -61,6 +61,12 @@ def test_exactly_the_clips_are_found_with_their_published_labels(copy):
     assert sum(row.found for row in source.completeness() if row.quality != "masks") == len(clips)
 
 
+def test_what_splits_select_has_rows_in_the_table_of_what_is_missing(copy):
+    _, _, _, source = copy
+    folders = {(row.dataset, row.method, row.quality) for row in source.completeness()}
+    assert {(video.dataset, video.method, video.quality) for video in source.videos} <= folders
+
+
 def test_every_row_is_whole_and_its_file_is_there(copy):
     _, root, _, source = copy
     for video in source.videos:

@@ -1,8 +1,12 @@
 """The packaged lists: that they still are the published ones, and that what is derived from them holds."""
 
+import csv
 import hashlib
 import json
+from itertools import combinations
+from pathlib import Path
 
+import queries
 from curation.sources.published import (
     celebdf_v2_test,
     ffpp_pairs,
@@ -57,6 +61,15 @@ def test_the_celebdf_test_list_has_518_videos():
         "YouTube-real": 70,
         "Celeb-synthesis": 340,
     }
+
+
+def test_the_catalogs_aliases_are_every_pair_of_sequences_of_one_youtube_video():
+    with (Path(queries.__file__).parent / "aliases.csv").open(newline="") as file:
+        rows = [(row["one"], row["other"]) for row in csv.DictReader(file) if row["kind"] == "recording"]
+    video_of = {f"ffpp:{sequence}": video for sequence, (video, _) in ffpp_youtube().items()}
+    assert sorted(rows) == sorted(
+        (one, other) for one, other in combinations(sorted(video_of), 2) if video_of[one] == video_of[other]
+    )
 
 
 PAIRS = "e062ab3d4301673b5e424cfce8cce0d4b85e7845f3ad1edef53c48f22ffb4e8c"

@@ -1,0 +1,13 @@
+-- Facial attributes, test: CelebA's photographs and StarGAN
+-- paper: Towards Generalizable Deepfake Detection with Locality-aware AutoEncoder (Du, Pentyala, Li, Hu), section 3.1
+-- table: 1 and 3, StarGAN, test
+-- reports: 5,982 images, 1:1
+-- How the images were divided the paper does not say; its numbers are 70, 20 and 10 of a hundred, here by image.
+-- Lay them out as `deepshard scan folder paper4/attribute ROOT` reads them.
+-- uses: side = edited.sql
+-- param dataset: 'attribute'  (with real images and those of the method)
+-- param method: 'StarGAN'  (its fakes)
+-- param from_percent: 90  (the side has the images from here, of a hundred)
+-- param below_percent: 100  (to there)
+-- param each: 2991  (images of each label, where there are that many)
+SELECT sample_id, video_id FROM side

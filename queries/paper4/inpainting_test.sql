@@ -1,0 +1,13 @@
+-- Inpainting, test: images and what G&L filled in
+-- paper: Towards Generalizable Deepfake Detection with Locality-aware AutoEncoder (Du, Pentyala, Li, Hu), section 3.1
+-- table: 1 and 3, G&L, test
+-- reports: 6,000 images, 1:1
+-- How the images were divided the paper does not say; its numbers are 70, 15 and 15 of a hundred, here by image.
+-- Lay them out as `deepshard scan folder paper4/inpainting ROOT` reads them.
+-- uses: side = edited.sql
+-- param dataset: 'inpainting'  (with real images and those of the method)
+-- param method: 'GL'  (its fakes)
+-- param from_percent: 85  (the side has the images from here, of a hundred)
+-- param below_percent: 100  (to there)
+-- param each: 3000  (images of each label, where there are that many)
+SELECT sample_id, video_id FROM side
