@@ -18,7 +18,7 @@ import duckdb
 import pytest
 import yaml
 
-from deepshard import _parser
+from deepshard import parser
 from queries.catalog import connect_read
 from queries.statement import check, vocabulary
 from tests.conftest import REPOSITORY, copy_of, new_place
@@ -177,7 +177,7 @@ def subcommands(parser: argparse.ArgumentParser, name: str = "deepshard"):
             yield from subcommands(command, f"{name} {word}")
 
 
-@pytest.mark.parametrize(("name", "parser"), list(subcommands(_parser())), ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("name", "parser"), list(subcommands(parser())), ids=lambda value: str(value)[:40])
 def test_every_command_and_option_is_in_the_docs(name, parser):
     pages = [page for page in PAGES if re.search(rf"{name}\b", text_of(page))]
     assert pages, f"{name} is in no page"
@@ -192,7 +192,7 @@ def test_the_options_of_all_commands_are_in_the_page_on_curating():
 
 
 def test_every_command_in_the_docs_exists():
-    known = {name for name, _ in subcommands(_parser())}
+    known = {name for name, _ in subcommands(parser())}
     typed = re.findall(r"(?:^\$ |`)(deepshard (?:split |explain )?[a-z]+)", text_of(), re.MULTILINE)
     assert len(typed) > 30
     assert not set(typed) - known

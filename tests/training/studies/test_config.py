@@ -143,10 +143,10 @@ def test_a_study_that_is_not_there_names_those_that_are(tmp_path):
 
 def test_the_command_knows_every_stage():
     """It names them itself, so as not to import a study before it knows that one is wanted."""
-    from deepshard import _parser
+    from deepshard import parser
     from training.studies.generalizability import STAGES
 
     words = ["study", "generalizability", "--config", "study.yaml", "--only"]
-    assert _parser().parse_args([*words, *STAGES]).only == list(STAGES)
+    assert parser().parse_args([*words, *STAGES]).only == list(STAGES)
     with pytest.raises(SystemExit):
-        _parser().parse_args([*words, "train", "trian"])
+        parser().parse_args([*words, "train", "trian"])
