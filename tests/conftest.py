@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import fsspec
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
@@ -63,6 +64,20 @@ def copy_of(place: Place, folder: Path) -> Place:
     shutil.copytree(place.folder / "store", folder / "store")
     shutil.copy(place.folder / "catalog.duckdb", folder)
     return new
+
+
+@pytest.fixture
+def memory():
+    """fsspec's memory://, which all of a process shares: empty before a test and after it, of folders too."""
+    fs = fsspec.filesystem("memory")
+
+    def empty() -> None:
+        fs.store.clear()
+        fs.pseudo_dirs[:] = [""]
+
+    empty()
+    yield fs
+    empty()
 
 
 @pytest.fixture(scope="session")

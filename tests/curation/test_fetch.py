@@ -10,7 +10,6 @@ import zipfile
 from pathlib import Path
 
 import cv2
-import fsspec
 import numpy as np
 import pytest
 
@@ -128,13 +127,6 @@ def task_at(memory, name: str, **video) -> Task:
     return Task(row, "memory://bucket", "x.part")
 
 
-@pytest.fixture
-def memory():
-    fs = fsspec.filesystem("memory")
-    yield fs
-    fs.store.clear()
-
-
 def test_a_video_is_on_this_machine_while_it_is_at_work_and_no_longer(memory):
     beats = []
     with at_hand(task_at(memory, "there.mp4"), False, lambda: beats.append(1)) as task:
@@ -153,7 +145,7 @@ def test_a_video_that_is_gone_has_a_reason_and_a_store_that_is_gone_stops(memory
     ):
         pass
     task = task_at(memory, "there.mp4")
-    memory.store.clear()
+    memory.rm("/bucket", recursive=True)
     with pytest.raises(SourceGone, match="is not at memory://bucket any more"), at_hand(task, False, print):
         pass
 

@@ -21,9 +21,8 @@ def store(tmp_path) -> Path:
 
 
 @pytest.fixture(params=["file", "memory"])
-def address(request, tmp_path):
-    yield f"file://{tmp_path}/mirror/of it" if request.param == "file" else "memory://mirror/of it"
-    fsspec.filesystem("memory").store.clear()
+def address(request, tmp_path, memory):
+    return f"file://{tmp_path}/mirror/of it" if request.param == "file" else "memory://mirror/of it"
 
 
 def files(address: str) -> dict[str, bytes]:

@@ -123,7 +123,7 @@ def tar_bytes(store) -> int:
 
 
 @pytest.mark.parametrize("kind", ["http", "file", "memory"])
-def test_what_is_read_from_an_address_is_what_the_folder_gives(kind, store, server, expected, tmp_path):
+def test_what_is_read_from_an_address_is_what_the_folder_gives(kind, store, server, expected, memory, tmp_path):
     addresses = {"http": server.url, "file": f"file://{store.shards_dir}", "memory": "memory://bucket/it/shards"}
     if kind == "memory":
         with Mirror(store.root, "memory://bucket/it") as mirror:

@@ -4,7 +4,6 @@ import io
 import tarfile
 from pathlib import Path
 
-import fsspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -48,16 +47,12 @@ def test_the_folders_of_images_and_their_bytes(tmp_path, name, mode):
     assert content_hash(place, "frames") == content_hash(tmp_path / "out", "frames")
 
 
-def test_an_archive_at_an_address_is_read_as_one_on_a_disk(tmp_path):
+def test_an_archive_at_an_address_is_read_as_one_on_a_disk(tmp_path, memory):
     archive = tar(tmp_path / "1.tar.gz", [("1/real/8/2.png", b"two")])
-    fs = fsspec.filesystem("memory")
-    try:
-        fs.pipe("/bucket/1.tar.gz", archive.read_bytes())
-        place = place_of("memory://bucket") / inside("1.tar.gz", "1/real/8")
-        assert image_folders(archive_of(place)[0]) == {"1/real/8": ["2.png"]}
-        assert content_hash(place, "frames") == content_hash(tmp_path / inside("1.tar.gz", "1/real/8"), "frames")
-    finally:
-        fs.store.clear()
+    memory.pipe("/bucket/1.tar.gz", archive.read_bytes())
+    place = place_of("memory://bucket") / inside("1.tar.gz", "1/real/8")
+    assert image_folders(archive_of(place)[0]) == {"1/real/8": ["2.png"]}
+    assert content_hash(place, "frames") == content_hash(tmp_path / inside("1.tar.gz", "1/real/8"), "frames")
 
 
 @pytest.mark.parametrize("path", ["a/b.tar.gz", "a/b!/c", "b.zip!/c", "tar.gz!/c", "a.tar.gz/b"])

@@ -4,7 +4,6 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import fsspec
 import pytest
 
 from curation.sources import ADAPTERS, LayoutError, SourceError, open_source, read_source, write_source
@@ -165,18 +164,13 @@ def test_another_tree_is_an_error_that_says_what_was_found_and_wanted(layout: La
     assert "\n" not in str(caught.value)
 
 
-def test_it_reads_the_same_from_an_address(copy):
+def test_it_reads_the_same_from_an_address(copy, memory):
     layout, root, _, source = copy
-    fs = fsspec.filesystem("memory")
-    try:
-        for path in (path for path in root.rglob("*") if path.is_file()):
-            fs.pipe(f"/bucket/{root.name}/{path.relative_to(root).as_posix()}", path.read_bytes())
-        remote = open_source(layout.adapter, f"memory://bucket/{root.name}")
-        assert [video.video_id for video in remote.videos] == [video.video_id for video in source.videos]
-        assert remote.completeness() == source.completeness()
-    finally:
-        fs.store.clear()
-        fs.pseudo_dirs[:] = [""]
+    for path in (path for path in root.rglob("*") if path.is_file()):
+        memory.pipe(f"/bucket/{root.name}/{path.relative_to(root).as_posix()}", path.read_bytes())
+    remote = open_source(layout.adapter, f"memory://bucket/{root.name}")
+    assert [video.video_id for video in remote.videos] == [video.video_id for video in source.videos]
+    assert remote.completeness() == source.completeness()
 
 
 def test_a_list_that_is_broken_is_an_error_that_names_it(changed):

@@ -4,7 +4,6 @@ import errno
 import zipfile
 from pathlib import Path
 
-import fsspec
 import pytest
 from fsspec.registry import known_implementations
 
@@ -29,14 +28,6 @@ rules:
     category: swap
     mask: "masks/{{stem}}.mp4"
 """
-
-
-@pytest.fixture
-def memory():
-    fs = fsspec.filesystem("memory")
-    yield fs
-    fs.store.clear()
-    fs.pseudo_dirs[:] = [""]
 
 
 def zipped(folder: Path) -> str:
