@@ -1,17 +1,21 @@
 """The tiny demo, made once per session and walked as far as a test needs: scanned and curated, pinned, trained on.
 
-Tests that write get a copy: `copy_of`. Everything goes through the command line, as a user's would.
+Tests that write get a copy: `copy_of`. Everything goes through the command line, as a user's would. Where pytest-xdist
+runs several workers, the first that wants a stage makes it for all; every worker has a copy of its own of stores and
+catalogs, since a catalog that one process writes is closed to the others.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
 import pytest
+from filelock import FileLock
 
 REPOSITORY = Path(__file__).parents[1]
 RECIPE = ("--aligner", "dlib", "--sampling", "evenly 6")
@@ -66,6 +70,25 @@ def copy_of(place: Place, folder: Path) -> Place:
     return new
 
 
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory, request) -> Callable[[str, Callable[[Path], object]], Path]:
+    """``made_once(name, make)``: the folder of that name, which ``make(folder)`` fills once for all workers."""
+    ours = tmp_path_factory.getbasetemp()
+    root = (ours.parent if hasattr(request.config, "workerinput") else ours) / "made-once"
+    root.mkdir(exist_ok=True)
+
+    def folder_of(name: str, make: Callable[[Path], object]) -> Path:
+        folder, whole = root / name, root / f"{name}.whole"
+        with FileLock(root / f"{name}.lock"):
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+                make(folder)
+                whole.touch()
+        return folder
+
+    return folder_of
+
+
 @pytest.fixture
 def memory():
     """fsspec's memory://, which all of a process shares: empty before a test and after it, of folders too."""
@@ -81,40 +104,48 @@ def memory():
 
 
 @pytest.fixture(scope="session")
-def demo_tree(tmp_path_factory) -> Path:
-    """The videos of the tiny demo."""
+def demo_tree(made_once) -> Path:
+    """The videos of the tiny demo. Do not change them: all workers have the same ones."""
     from curation.demo import make_demo
 
-    root = tmp_path_factory.mktemp("demo") / "videos"
-    make_demo(root, "tiny", processes=2)
-    return root
+    return made_once("videos", lambda root: make_demo(root, "tiny", processes=2))
 
 
 @pytest.fixture(scope="session")
-def curated(demo_tree, tmp_path_factory) -> Place:
+def curated(demo_tree, made_once, tmp_path_factory) -> Place:
     """Scanned and curated, nothing pinned."""
-    place = new_place(tmp_path_factory.mktemp("curated") / "place", demo_tree)
-    place.ok("scan", "faceforensics", FFPP)
-    place.ok("scan", "dfd", FFPP)
-    place.ok("scan", "celebdf", CELEB)
-    place.ok("curate", *RECIPE)
-    return place
+
+    def make(folder: Path) -> None:
+        place = new_place(folder, demo_tree)
+        place.ok("scan", "faceforensics", FFPP)
+        place.ok("scan", "dfd", FFPP)
+        place.ok("scan", "celebdf", CELEB)
+        place.ok("curate", *RECIPE)
+
+    return copy_of(Place(made_once("curated", make)), tmp_path_factory.mktemp("curated") / "place")
 
 
 @pytest.fixture(scope="session")
-def pinned(curated, tmp_path_factory) -> Place:
+def pinned(curated, made_once, tmp_path_factory) -> Place:
     """Curated, with the splits of a Face2Face detector; its training set leaves half of the frames to FS-I and NT-I."""
-    place = copy_of(curated, tmp_path_factory.mktemp("pinned") / "place")
-    place.ok("split", "pin", "ffpp/f2f_train", "paper1/fs_i", "paper1/nt_i", "--param", "frames_per_video=3")
-    place.ok("split", "pin", "ffpp/f2f_val", "ffpp/f2f_test")
-    return place
+
+    def make(folder: Path) -> None:
+        place = copy_of(curated, folder)
+        place.ok("split", "pin", "ffpp/f2f_train", "paper1/fs_i", "paper1/nt_i", "--param", "frames_per_video=3")
+        place.ok("split", "pin", "ffpp/f2f_val", "ffpp/f2f_test")
+
+    return copy_of(Place(made_once("pinned", make)), tmp_path_factory.mktemp("pinned") / "place")
 
 
 @pytest.fixture(scope="session")
-def trained(pinned, tmp_path_factory) -> Place:
+def trained(pinned, made_once, tmp_path_factory) -> Place:
     """Pinned, with the run `first`."""
-    place = copy_of(pinned, tmp_path_factory.mktemp("trained") / "place")
-    words = ["--config", "training/configs/demo.yaml", "--name", "first", "--epochs", "1", "--batch_size", "8"]
-    done = place.train(*words, "--train", "f2f_train", "--val", "f2f_val", "--test", "f2f_test", "--tracker", "none")
-    assert done.returncode == 0, done.stderr
-    return place
+
+    def make(folder: Path) -> None:
+        place = copy_of(pinned, folder)
+        words = ["--config", "training/configs/demo.yaml", "--name", "first", "--epochs", "1", "--batch_size", "8"]
+        words += ["--train", "f2f_train", "--val", "f2f_val", "--test", "f2f_test", "--tracker", "none"]
+        done = place.train(*words)
+        assert done.returncode == 0, done.stderr
+
+    return copy_of(Place(made_once("trained", make)), tmp_path_factory.mktemp("trained") / "place")

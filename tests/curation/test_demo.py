@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -36,8 +37,14 @@ PEOPLE = 16
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return make_demo(tmp_path_factory.mktemp("demo"), "tiny")
+def tiny(demo_tree):
+    return make_demo(demo_tree, "tiny")
+
+
+@pytest.fixture(scope="module")
+def micro(tmp_path_factory):
+    """A tree of a few videos, made in this process. Do not change it."""
+    return make_demo(tmp_path_factory.mktemp("micro"), MICRO, processes=1)
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +149,8 @@ def test_a_forgery_and_its_mask_are_encoded_like_its_original(tiny):
                         assert change[white].mean() > 2 * change[~white].mean()
 
 
-def test_one_seed_gives_one_tree_whatever_the_number_of_processes(tmp_path):
-    one, two = make_demo(tmp_path / "one", MICRO, processes=1), make_demo(tmp_path / "two", MICRO, processes=2)
+def test_one_seed_gives_one_tree_whatever_the_number_of_processes(micro, tmp_path):
+    one, two = micro, make_demo(tmp_path / "two", MICRO, processes=2)
     names = files_of(one.root)
     assert names == files_of(two.root)
     for name in names:
@@ -156,9 +163,9 @@ def test_another_seed_gives_other_people_in_other_places(photo, footage):
     assert other.frames.shape != footage[0].frames.shape or (other.frames != footage[0].frames).mean() > 0.9
 
 
-def test_a_complete_tree_is_left_alone_and_a_broken_one_mended(tmp_path):
-    first = make_demo(tmp_path / "demo", MICRO, processes=1)
-    assert first.made
+def test_a_complete_tree_is_left_alone_and_a_broken_one_mended(micro, tmp_path):
+    assert micro.made
+    first = make_demo(shutil.copytree(micro.root, tmp_path / "demo"), MICRO, processes=1)
     before = {name: (first.root / name).stat().st_mtime_ns for name in files_of(first.root)}
     again = make_demo(first.root, MICRO, processes=1)
     assert not again.made

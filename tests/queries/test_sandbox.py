@@ -319,7 +319,7 @@ def test_a_catalog_that_is_held_or_not_there_is_said(tmp_path):
         sandbox.run(tmp_path / "none.duckdb", "SELECT 1")
     catalog = create(tmp_path / "catalog.duckdb")
     with connect_write(catalog), pytest.raises(CatalogBusy, match=f"process {os.getpid()}"):
-        sandbox.run(catalog, "SELECT 1", Limits(time_s=2))
+        sandbox.run(catalog, "SELECT 1", Limits(time_s=16))  # half of them for the catalog, half to start in
 
 
 def test_a_parameter_has_no_value_outside_a_split(ffpp):
