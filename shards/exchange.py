@@ -76,7 +76,7 @@ class Exchange:
 
     def receive(self, block: int) -> torch.Tensor:
         """In the trainer: the memory of a block that was sent, uint8 [block_bytes]. Its last tensor frees it."""
-        return self._lent(block, _free, self._taken, block, os.getpid(), _forks)
+        return self._lent(block, _free, self._taken, block, _forks)
 
     def _lent(self, block: int, returned: Callable[..., None], *arguments: Any) -> torch.Tensor:
         """The block's memory; ``returned`` is called when no tensor and no array in this process shares it any more."""
@@ -87,9 +87,9 @@ class Exchange:
         return torch.from_numpy(memory)
 
 
-def _free(taken: np.ndarray, block: int, process: int, forks: int) -> None:
+def _free(taken: np.ndarray, block: int, forks: int) -> None:
     # whoever forks with a batch in hand shares it with the child: neither can know when the other has done with it
-    if os.getpid() == process and _forks == forks:
+    if _forks == forks:
         taken[block] = 0
 
 
