@@ -11,12 +11,14 @@ raw         ours, the split materialised as raw pixels
 
 All have the same faces, decoder and number of workers, each a process of its own with one thread per worker. Sides take
 turns in each of ``--pairs`` rounds, in changing order: first all that read the shards, then ours and each of those that
-have files of their own, so that what is to be warm fits into memory. Figures are medians, in samples/s. ``ours/SIDE``
-is the median of the rounds' ratios, and ``cpu_us`` the CPU microseconds a side's processes spend on a sample, for
-machines that others use too. Every delivered tensor is hashed and compared. Warm: the side's files are read right
-before. Cold: they are dropped from the page cache, and an epoch is timed from its beginning. ``bytes`` is the rate
-without decoding, without workers; ``read_amplification`` the bytes asked of the shards per byte of the split's faces.
-The last line of the output is one JSON object.
+have files of their own, so that what is to be warm fits into memory. Whoever waits for its turn is stopped with all its
+workers, and what they made ahead before is delivered before the clock starts. Figures are medians, in samples/s.
+``ours/SIDE`` is the median of the rounds' ratios, and ``cpu_us`` the CPU microseconds a side's processes spend on a
+sample, for machines that others use too. Every delivered tensor is hashed and compared. Warm: the side's files are read
+before, and a measurement that still had to read from the disk is made again. Cold: they are dropped from the page
+cache, and an epoch is timed from its beginning. ``bytes`` is the rate without decoding, without workers;
+``read_amplification`` the bytes asked of the shards per byte of the split's faces. A peer that stops is told and left
+out (null). The last line of the output is one JSON object.
 
     python benchmarks/stream.py [--clips FOLDER] [--faces N] [--pairs N] [--codecs png jpg] [--parts 1 10 100] ...
 """
@@ -25,11 +27,14 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import venv
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -43,12 +48,19 @@ from benchmarks.stream_faces import PARTS, Faces, make_faces  # noqa: E402
 RAW_PARTS = ("1", "10")  # materialised as raw pixels
 UNPICKED = ("webdataset", "datasets")  # read the shards themselves
 OWN_FILES = ("litdata", "mosaic", "lmdb", "loose")  # read a copy of all faces in a form of their own
+NEEDED = ("ours", "limit", "raw")  # without these there is nothing to compare
 INSTALL_S = 900
 BUFFER = 4 << 20
+STRAY = 1 << 20  # bytes that may come from the disk while all files are in memory: code that is loaded
+AMPLIFICATION_BATCHES = 200  # over which read amplification is counted, at most
+
+
+class Stopped(Exception):
+    """A side that ended before it was told to; the message has the end of its log."""
 
 
 class Process:
-    """A side at work: ``ask`` sends a command and waits for the answer."""
+    """A side: ``ask`` sends a command and waits for the answer. It and its workers run only meanwhile."""
 
     def __init__(self, name: str, python: Path, faces: Faces, folder: Path, workers: int, batch: int) -> None:
         self.name = name
@@ -63,26 +75,34 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
+            process_group=0,  # with its workers: should this process be killed, the system ends a stopped group
         )
         self._answer()
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        print(json.dumps({"do": do, **arguments}), file=self._process.stdin, flush=True)
+        self._signal(signal.SIGCONT)
+        with suppress(BrokenPipeError):  # it has ended: there is no answer
+            print(json.dumps({"do": do, **arguments}), file=self._process.stdin, flush=True)
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.name} stopped:\n{Path(self.log.name).read_text()[-4000:]}")
+            self.close()
+            raise Stopped(f"{self.name} stopped:\n{Path(self.log.name).read_text()[-4000:]}")
+        self._signal(signal.SIGSTOP)
         return json.loads(line)
 
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):  # all of them have ended
+            os.killpg(self._process.pid, number)
+
     def close(self) -> None:
-        self._process.stdin.close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._signal(signal.SIGCONT)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.communicate(timeout=20)
+        self._signal(signal.SIGKILL)  # and whatever workers are left
+        self._process.wait()
         self.log.close()
 
 
@@ -143,54 +163,90 @@ def together(names: list[str]) -> list[list[str]]:
     return [shards, *(["ours", name] if "ours" in names else [name] for name in names if name in OWN_FILES)]
 
 
+def prepare(faces: Faces, pythons: dict[str, Path], cache: Path, args) -> None:
+    """Make what each side reads, one after the other."""
+    raw = {"raw": Path(sys.executable)} if faces.codec == "png" else {}
+    for name, python in (pythons | raw).items():
+        side = Process(name, python, faces, cache / f"{faces.folder.name}-{name}", args.workers, args.batch)
+        side.ask("write")
+        for part in RAW_PARTS if name == "raw" else ():
+            side.ask("open", part=part)
+        side.close()
+        print(f"{faces.codec}: {name} is there", flush=True)
+
+
 def measure(faces: Faces, parts: list[str], pythons: dict[str, Path], cache: Path, args) -> dict[str, Any]:
-    """Rates by part, temperature and side; prints a line for each part."""
-    figures: dict[str, Any] = {}
-    for part in parts:
-        raw = {"raw": Path(sys.executable)} if faces.codec == "png" and part in RAW_PARTS else {}
-        every = {**pythons, **raw}
-        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for group in together(list(every)):
-            for state, rates in measure_group({name: every[name] for name in group}, part, faces, cache, args).items():
-                found[state].append(rates)
-        figures[part] = {}
-        for state, groups in found.items():
-            cpu = {name: spent for group in reversed(groups) for name, spent in group.pop("cpu_us").items()}
-            figures[part][state] = {name: rate for group in reversed(groups) for name, rate in group.items()}
-            figures[part][state]["cpu_us"] = cpu
-            print(f"{faces.codec} {part:>3s}% {state}: {figures[part][state]}", flush=True)
+    """By part and temperature: medians by side, ``ours/SIDE``, and ``cpu_us`` by side. Prints lines of them."""
+    every = {**pythons, **({"raw": Path(sys.executable)} if faces.codec == "png" else {})}
+    figures: dict[str, Any] = {part: defaultdict(lambda: {"cpu_us": {}}) for part in parts}
+    for group in together(list(every)):
+        sides = {}
+        for name in group:
+            folder = cache / f"{faces.folder.name}-{name}"
+            with left_out_if_it_stops(name, sides):
+                sides[name] = Process(name, every[name], faces, folder, args.workers, args.batch)
+                sides[name].ask("write")
+        paths = {name: files_of(name, faces, cache / f"{faces.folder.name}-{name}") for name in sides}
+        for part in parts:
+            for state, found in take_turns(sides, part, paths, args).items():
+                cpu = figures[part][state]["cpu_us"]
+                cpu |= {name: spent for name, spent in found.pop("cpu_us").items() if name not in cpu}
+                figures[part][state] = found | figures[part][state]  # ours is that of the first group
+                print(f"{faces.codec} {part:>3s}% {state}: {found}, cpu_us: {cpu}", flush=True)
+        for name, side in sides.items():
+            side.close()
+            if name in OWN_FILES:
+                drop(paths[name])  # the next side needs the room
     return figures
 
 
-def measure_group(pythons: dict[str, Path], part: str, faces: Faces, cache: Path, args) -> dict[str, Any]:
-    """Medians by temperature of sides that take turns."""
-    sides, folders = {}, {name: cache / f"{faces.folder.name}-{name}" for name in pythons}
-    for name, python in pythons.items():
-        sides[name] = Process(name, python, faces, folders[name], args.workers, args.batch)
-        sides[name].ask("write")
-    for side in sides.values():
-        side.ask("open", part=part)
-    paths = {name: files_of(name, faces, folders[name]) for name in sides}
+@contextmanager
+def left_out_if_it_stops(name: str, sides: dict[str, Process]) -> Iterator[None]:
+    try:
+        yield
+    except Stopped as stopped:
+        if name in NEEDED:
+            raise SystemExit(str(stopped)) from None
+        sides.pop(name, None)
+        print(f"NOT MEASURED from here on: {stopped}", flush=True)
+
+
+def take_turns(sides: dict[str, Process], part: str, paths: dict[str, list[Path]], args) -> dict[str, Any]:
+    """Medians by temperature. A side that stops is taken out of ``sides``."""
     medians = {}
+    for name in [name for name in sides if name != "raw" or part in RAW_PARTS]:
+        with left_out_if_it_stops(name, sides):
+            sides[name].ask("open", part=part)
     for state, rounds in (("warm", args.pairs), ("cold", args.cold_pairs)):
         rates, spent = defaultdict(list), defaultdict(list)
         for turn in range(rounds):
-            names = list(sides)
+            names = [n for n in sides if (n != "raw" or part in RAW_PARTS) and (n != "limit" or state == "warm")]
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                if name == "limit" and state == "cold":
-                    continue
-                (touch if state == "warm" else drop)(paths[name])
-                answer = sides[name].ask(state, seconds=args.seconds)
-                rates[name].append(answer["rate"])
-                spent[name].append(answer["cpu_us"])
+                with left_out_if_it_stops(name, sides):
+                    answer = measured(sides[name], state, paths[name], turn == 0, args.seconds)
+                    rates[name].append(answer["rate"])
+                    spent[name].append(answer["cpu_us"])
         if rounds:
-            cpu = {name: round(median(some)) for name, some in spent.items()}
-            medians[state] = {**summary(rates), "cpu_us": cpu}
-    for name, side in sides.items():
-        side.close()
-        if name in OWN_FILES:
-            drop(paths[name])  # the next side needs the room
+            cpu = {name: round(median(some)) for name, some in spent.items() if name in sides}
+            medians[state] = summary({name: rates[name] for name in cpu}) | {"cpu_us": cpu}
     return medians
+
+
+def measured(side: Process, state: str, paths: list[Path], first: bool, seconds: float) -> dict[str, Any]:
+    """One measurement. What was read into memory once is read again only if it is no longer all there."""
+    if state == "cold":
+        drop(paths)
+    elif first:
+        touch(paths)
+    answer = side.ask(state, seconds=seconds)
+    if state == "warm" and answer["from_disk"] > STRAY:
+        touch(paths)
+        answer = side.ask(state, seconds=seconds)
+        if answer["from_disk"] > STRAY:
+            print(
+                f"{side.name} read {answer['from_disk']:,} bytes from the disk: too little memory for warm", flush=True
+            )
+    return answer
 
 
 def summary(rates: dict[str, list[float]]) -> dict[str, Any]:
@@ -222,7 +278,7 @@ def without_decoding(faces: Faces, parts: list[str], cache: Path, args) -> dict[
 
 
 def read_amplification(faces: Faces, parts: list[str], batch: int) -> dict[str, float]:
-    """Bytes asked by pread per byte of the faces delivered, over an epoch of the shuffled order."""
+    """Bytes asked by pread per byte of the faces delivered, over an epoch of the shuffled order or its beginning."""
     from shards.sampler import GlobalBatchSampler
     from shards.split import Split
 
@@ -241,7 +297,7 @@ def read_amplification(faces: Faces, parts: list[str], batch: int) -> dict[str, 
             split = Split.open(faces.manifest(part))
             dataset, sizes = split.dataset(), split.ranges("image").sizes
             asked = delivered = 0
-            for slots in GlobalBatchSampler(split, min(batch, len(split))):
+            for slots in islice(GlobalBatchSampler(split, min(batch, len(split))), AMPLIFICATION_BATCHES):
                 dataset.__getitems__(slots)
                 delivered += int(sizes[slots["row"]].sum())
             figures[part] = round(asked / delivered, 4)
@@ -268,13 +324,14 @@ def main() -> int:
     parser.add_argument("--faces", type=int, default=50_000)
     parser.add_argument("--shards", type=int, default=52)
     parser.add_argument("--pairs", type=int, default=7, help="rounds in which all sides take turns")
-    parser.add_argument("--seconds", type=float, default=1.5, help="of one measurement, at least")
+    parser.add_argument("--seconds", type=float, default=0.8, help="of one measurement, at least")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--codecs", nargs="+", choices=("png", "jpg"), default=["png", "jpg"])
     parser.add_argument("--parts", nargs="+", choices=tuple(PARTS), default=list(PARTS))
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
-    parser.add_argument("--cold-pairs", type=int, default=7, help="the same with a cold page cache; 0: not at all")
+    parser.add_argument("--cold-pairs", type=int, default=3, help="the same with a cold page cache; 0: not at all")
+    parser.add_argument("--prepare", action="store_true", help="make what is read, and measure nothing")
     args = parser.parse_args()
     if not args.clips.is_dir():
         print(f"no folder {args.clips}: give one with videos by --clips (make bench-stream CLIPS=...)", file=sys.stderr)
@@ -290,9 +347,12 @@ def main() -> int:
     figures: dict[str, Any] = {}
     for codec in args.codecs:
         faces = make_faces(args.clips, args.cache, codec, args.faces, args.shards, args.workers)
+        if args.prepare:
+            prepare(faces, pythons, args.cache, args)
+            continue
         figures.setdefault("decoders_ms", {})[codec] = decoders(faces, args.cache)
         measured = measure(faces, args.parts, pythons, args.cache, args)
-        figures[codec] = {part: {**dict.fromkeys(args.sides), **by["warm"]} for part, by in measured.items()}
+        figures[codec] = {part: dict.fromkeys(args.sides) | by["warm"] for part, by in measured.items()}
         if args.cold_pairs:
             figures[f"{codec}_cold"] = {part: by["cold"] for part, by in measured.items()}
         if codec == "png":
@@ -300,7 +360,8 @@ def main() -> int:
             figures["raw"] = {part: {"ours": of["raw"], "png": of["ours"]} for part, of in warm.items()}
             figures["bytes"] = without_decoding(faces, args.parts, args.cache, args)
             figures["read_amplification"] = read_amplification(faces, args.parts, args.batch)
-    print(json.dumps(figures))
+    if not args.prepare:
+        print(json.dumps(figures))
     return 0
 
 

@@ -83,14 +83,16 @@ class Side:
                 break
         return {"rate": count / (time.perf_counter() - begin)}
 
-    def _cpu(self) -> float:
-        """CPU seconds of this process and its workers so far."""
+    def _spent(self) -> tuple[float, int]:
+        """CPU seconds of this process and its workers so far, and the bytes that a disk had to bring for them."""
         own = psutil.Process()
-        times = [process.cpu_times() for process in [own, *own.children(recursive=True)]]
-        return sum(spent.user + spent.system for spent in times)
+        everybody = [own, *own.children(recursive=True)]
+        times = [process.cpu_times() for process in everybody]
+        read = sum(process.io_counters().read_bytes for process in everybody)
+        return sum(spent.user + spent.system for spent in times), read
 
     def _measure(self, batches: Iterator, seconds: float) -> dict:
-        cpu, begin, count, many = self._cpu(), time.perf_counter(), 0, 0
+        (cpu, read), begin, count, many = self._spent(), time.perf_counter(), 0, 0
         end = begin
         for pixels, numbers in batches:
             self._check(pixels, numbers)
@@ -98,7 +100,12 @@ class Side:
             count, many = count + len(numbers), many + 1
             if end - begin >= seconds and many >= _LEAST:
                 break
-        return {"rate": count / (end - begin), "cpu_us": (self._cpu() - cpu) / count * 1e6}
+        cpu_after, read_after = self._spent()
+        return {
+            "rate": count / (end - begin),
+            "cpu_us": (cpu_after - cpu) / count * 1e6,
+            "from_disk": read_after - read,
+        }
 
     def _check(self, pixels: torch.Tensor, numbers) -> None:
         if len(pixels) != len(numbers):

@@ -45,6 +45,8 @@ _ENTRY = {_FETCHED: re.compile(r"[0-9a-f]{16}\.bytes"), _MATERIALIZED: re.compil
 _LEFTOVER = re.compile(r"[0-9a-f]{64}\.\w+\.\w+\.\w+\.[0-9a-f]{8}\.tmp")  # of a killed process, unless it is locked
 _FLIGHTS = 256
 _PAGE = 4096
+_EXTENTS = 340  # that a block of ext4's extent tree tells of: 4096 bytes, 12 of them the header, 12 for each
+_IN_INODE = 4  # that need no block
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # odd: a record of zeros or of half its bytes does not check
 
@@ -55,7 +57,7 @@ class CacheError(ShardError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of the cache. ``kind``: fetched or materialized; ``bytes``: on disk; ``used_at``: Unix time."""
+    """One file of the cache. ``kind``: fetched or materialized; ``bytes``: that it counts; ``used_at``: Unix time."""
 
     kind: str
     path: Path
@@ -113,7 +115,7 @@ class Cache:
         with _locked(self.folder / "lock", fcntl.LOCK_EX) as lock:
             before = _on_disk(os.fstat(descriptor))
             beside = 0 if before else _PAGE  # the entry's small file
-            need = last - first + beside
+            need = _charged(before + last - first) - _charged(before) + beside
             used = self._used(lock)
             if used + need > self.limit:
                 used = self._evict(lock, self.limit - need)
@@ -130,7 +132,7 @@ class Cache:
                         return False
                     used = self._used(lock)
                     continue
-                self._set_used(lock, used + _on_disk(os.fstat(descriptor)) - before + beside)
+                self._set_used(lock, used + _charged(_on_disk(os.fstat(descriptor))) - _charged(before) + beside)
                 return True
 
     def entries(self) -> list[Entry]:
@@ -144,8 +146,8 @@ class Cache:
                         facts = item.stat()
                     except FileNotFoundError:
                         continue
-                    size = _on_disk(facts)
-                    size += max(_PAGE, _size_of(path.with_suffix(".present"))) if size else 0
+                    size = _charged(_on_disk(facts))
+                    size += max(_PAGE, _charged(_size_of(path.with_suffix(".present")))) if size else 0
                     found.append(Entry(kind, path, size, facts.st_mtime_ns / 1e9))
         return sorted(found, key=lambda entry: entry.used_at)
 
@@ -204,7 +206,8 @@ class Cache:
                 _remove_unused(Path(item.path))
         entries = self.entries()
         used = sum(entry.bytes for entry in entries)
-        used += sum(_on_disk(i.stat()) for i in os.scandir(self.folder / _MATERIALIZED) if _LEFTOVER.fullmatch(i.name))
+        unfinished = [i.stat() for i in os.scandir(self.folder / _MATERIALIZED) if _LEFTOVER.fullmatch(i.name)]
+        used += sum(_charged(_on_disk(facts)) for facts in unfinished)
         for entry in entries:
             if used <= limit:
                 break
@@ -261,8 +264,12 @@ class Fetched:
             record["start"], record["end"] = start, at
             record["check"] = _check(record)
             with _locked(self._present, fcntl.LOCK_EX) as file:
-                size = os.fstat(file).st_size
-                os.pwrite(file, record.tobytes(), size - size % RECORD.itemsize)
+                facts = os.fstat(file)
+                at = facts.st_size - facts.st_size % RECORD.itemsize
+                end = at + RECORD.itemsize
+                page = (end - 1) // _PAGE * _PAGE  # the first was counted with the entry
+                if page < max(_PAGE, _on_disk(facts)) or self._cache.allocate(file, page, end - page):
+                    os.pwrite(file, record.tobytes(), at)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
@@ -364,6 +371,15 @@ def _check(records: np.ndarray) -> np.ndarray:
 
 def _on_disk(facts: os.stat_result) -> int:
     return facts.st_blocks * 512
+
+
+def _charged(on_disk: int) -> int:
+    """What a file counts that takes so many bytes: with the blocks in which the file system notes where they lie.
+
+    Those come later than the bytes, when a file gets more extents, and belong to it. It has at most one extent a page.
+    """
+    extents = on_disk // _PAGE
+    return on_disk + (-(-extents // _EXTENTS) * _PAGE if extents > _IN_INODE else 0)
 
 
 def _size_of(path: Path) -> int:

@@ -1,19 +1,20 @@
 """How a worker's batch reaches the trainer: through blocks of shared memory that are made once and used again.
 
 Torch's own way makes a shared file per tensor and batch; its pages are faulted in twice, which can take as long as
-decoding JPEGs does. Here a worker fills a block, sends its number, and the trainer copies the pixels out and frees it;
-small arrays travel inside the message. The memory has no name, so a crash leaves nothing behind, and it is not taken
-from ``/dev/shm``, which containers keep small. A worker that finds no free block falls back to torch's way.
+decoding JPEGs does. Here a worker fills a block and sends its number; the trainer's tensors lie in that block, and it
+is filled again once the last of them, views included, is gone. Small arrays travel inside the message. The memory has
+no name, so a crash leaves nothing behind, and it is not taken from ``/dev/shm``, which containers keep small. A worker
+that finds no free block, because somebody keeps batches, falls back to torch's way.
 """
 
 import mmap
 import os
 import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import reduction
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from shards.dataset import SplitDataset, fresh
 
 _INLINE = 64 << 10  # bytes up to which a tensor travels inside the message
 _open: "WeakValueDictionary[str, Exchange]" = WeakValueDictionary()
+_forks = 0  # of this process
 
 
 class Exchange:
@@ -41,10 +43,8 @@ class Exchange:
         _open[self.token] = self
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {
-            name: value for name, value in self.__dict__.items() if name not in ("_descriptor", "_taken", "_bytes")
-        }
-        return state | {"_descriptor": reduction.DupFd(self._descriptor)}
+        kept = {name: getattr(self, name) for name in ("blocks", "block_bytes", "_start", "_size", "token")}
+        return kept | {"_descriptor": reduction.DupFd(self._descriptor)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         descriptor = state.pop("_descriptor").detach()
@@ -57,25 +57,48 @@ class Exchange:
 
     def _map(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        memory = np.frombuffer(mmap.mmap(descriptor, self._size), np.uint8)
-        self._taken, self._bytes = memory[: self._start], torch.from_numpy(memory[self._start :])
+        self._memory = np.frombuffer(mmap.mmap(descriptor, self._size), np.uint8)
+        self._taken = self._memory[: self._start]
+        self._filled: set[int] = set()  # blocks of which tensors are left in the worker
 
-    def take(self, worker: int) -> int | None:
-        """A free block of this worker, or None."""
-        free = np.flatnonzero(self._taken[worker * self.blocks : (worker + 1) * self.blocks] == 0)
-        if not len(free):
-            return None
-        block = worker * self.blocks + int(free[0])
-        self._taken[block] = 1
-        return block
+    def fill(self, worker: int) -> tuple[int, torch.Tensor] | None:
+        """A free block of this worker and its memory, uint8 [block_bytes]; None if all are in use."""
+        for block in range(worker * self.blocks, (worker + 1) * self.blocks):
+            if not self._taken[block] and block not in self._filled:
+                self._taken[block] = 1
+                self._filled.add(block)
+                return block, self._lent(block, self._filled.discard, block)
+        return None
 
     def free(self, block: int) -> None:
-        """Let the block be filled again."""
+        """Take back a block that was not sent."""
         self._taken[block] = 0
 
-    def bytes(self, block: int) -> torch.Tensor:
-        """The block's memory: uint8 [block_bytes]."""
-        return self._bytes[block * self.block_bytes : (block + 1) * self.block_bytes]
+    def receive(self, block: int) -> torch.Tensor:
+        """In the trainer: the memory of a block that was sent, uint8 [block_bytes]. Its last tensor frees it."""
+        return self._lent(block, _free, self._taken, block, _forks)
+
+    def _lent(self, block: int, returned: Callable[..., None], *arguments: Any) -> torch.Tensor:
+        """The block's memory; ``returned`` is called when no tensor and no array in this process shares it any more."""
+        first = self._start + block * self.block_bytes
+        memory = self._memory[first : first + self.block_bytes]
+        # torch's storage keeps this very array, and whatever is a view of a tensor keeps the storage
+        finalize(memory, returned, *arguments).atexit = False
+        return torch.from_numpy(memory)
+
+
+def _free(taken: np.ndarray, block: int, forks: int) -> None:
+    # whoever forks with a batch in hand shares it with the child: neither can know when the other has done with it
+    if _forks == forks:
+        taken[block] = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(before=_count_fork)
 
 
 class Exchanged(Dataset):
@@ -89,15 +112,16 @@ class Exchanged(Dataset):
 
     def __getitems__(self, slots: Sequence[int] | np.ndarray) -> dict[str, Any]:
         worker = get_worker_info()
-        block = self.exchange.take(worker.id) if worker else None
-        if block is None:
+        lent = self.exchange.fill(worker.id) if worker else None
+        if lent is None:
             return self.dataset.__getitems__(slots)
+        block, memory = lent
         try:
-            batch = self.dataset.batch(slots, _Allocator(self.exchange.bytes(block)))
+            batch = self.dataset.batch(slots, _Allocator(memory))
         except BaseException:
             self.exchange.free(block)
             raise
-        return _Sent(batch, self.exchange, block)
+        return _Sent(batch, self.exchange.token, block, memory)
 
 
 class _Allocator:
@@ -115,13 +139,13 @@ class _Allocator:
 class _Sent(dict):
     """A batch in a worker. Pickling it gives the message; unpickling the message gives a plain batch."""
 
-    def __init__(self, batch: dict[str, Any], exchange: Exchange, block: int) -> None:
+    def __init__(self, batch: dict[str, Any], token: str, block: int, memory: torch.Tensor) -> None:
         super().__init__(batch)
-        self._exchange, self._block = exchange, block
+        self._token, self._block, self._memory = token, block, memory
 
     def __reduce__(self) -> tuple[Any, ...]:
-        memory = self._exchange.bytes(self._block)
-        first, last = memory.data_ptr(), memory.data_ptr() + len(memory)
+        first = self._memory.data_ptr()
+        last = first + len(self._memory)
         placed, inline, rest = {}, {}, {}
         for name, value in self.items():
             if not isinstance(value, torch.Tensor) or value.dtype == torch.bfloat16:
@@ -132,17 +156,12 @@ class _Sent(dict):
                 inline[name] = value.numpy()
             else:
                 rest[name] = value
-        return _received, (self._exchange.token, self._block, list(self), placed, inline, rest)
+        return _received, (self._token, self._block, list(self), placed, inline, rest)
 
 
 def _received(token, block, names, placed, inline, rest) -> dict[str, Any]:
-    exchange = _open[token]
-    memory = exchange.bytes(block)
-    start = memory.storage_offset()
-    tensors = {
-        name: memory.as_strided(shape, stride, start + at).clone() for name, (shape, stride, at) in placed.items()
-    }
-    exchange.free(block)
+    memory = _open[token].receive(block)
+    tensors = {name: memory.as_strided(shape, stride, at) for name, (shape, stride, at) in placed.items()}
     found = tensors | {name: torch.from_numpy(array) for name, array in inline.items()} | rest
     return {name: found[name] for name in names}
 

@@ -19,6 +19,7 @@ from shards.errors import OrderError
 from shards.exchange import Exchange, Exchanged
 from shards.sampler import GlobalBatchSampler
 
+_KEPT = 4  # batches of a worker that the trainer may hold at a time before they cost a copy; two are usual
 _PRELOADED = ["torch", "cv2", "pyarrow", "shards.dataset"]
 
 
@@ -46,8 +47,7 @@ def loader(
     generator = torch.Generator().manual_seed(sampler.seed)  # DataLoader draws a seed per iteration
     if workers == 0:
         return DataLoader(dataset, batch_sampler=batches, collate_fn=_as_is, pin_memory=pin_memory, generator=generator)
-    # as many blocks as a worker can have batches under way, and one that is being filled
-    exchange = Exchange(workers, prefetch + 1, sampler.micro_batch * dataset.pixel_bytes())
+    exchange = Exchange(workers, prefetch + _KEPT, sampler.micro_batch * dataset.pixel_bytes())
     return DataLoader(
         Exchanged(dataset, exchange),
         batch_sampler=batches,

@@ -13,9 +13,9 @@ import torch
 
 SIDES = ("ours", "limit", "webdataset", "datasets", "litdata", "mosaic", "lmdb", "loose")
 ENVIRONMENTS = {
-    "litdata": "litdata",
-    "mosaic": "mosaicml-streaming",
-    "lmdb": "lmdb",
+    "litdata": ("litdata",),
+    "mosaic": ("mosaicml-streaming",),
+    "lmdb": ("lmdb",),
 }  # sides with packages of their own
 
 

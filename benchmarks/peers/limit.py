@@ -53,4 +53,4 @@ def loader(faces, folder, part, workers, batch):
     numbers = faces.part(part)
     rows = np.random.default_rng(0).permutation(len(numbers))[:_HELD]
     dataset = InMemory(faces, part, rows)
-    return Epochs(dataset, GlobalBatchSampler(dataset.split, batch), workers, numbers)
+    return Epochs(dataset, GlobalBatchSampler(dataset.split, min(batch, len(dataset))), workers, numbers)

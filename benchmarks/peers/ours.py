@@ -28,7 +28,7 @@ class Epochs:
 
 def loader(faces, folder, part, workers, batch):
     split = Split.open(faces.manifest(part), cache=folder)  # where nothing is materialised
-    return Epochs(split.dataset(), GlobalBatchSampler(split, batch), workers, faces.part(part))
+    return Epochs(split.dataset(), GlobalBatchSampler(split, min(batch, len(split))), workers, faces.part(part))
 
 
 def raw_bytes(faces, folder, part, batch):
@@ -36,7 +36,7 @@ def raw_bytes(faces, folder, part, batch):
     reader, ranges, numbers = ShardReader(split.shards_dir), split.ranges("image"), faces.part(part)
     epoch = 0
     while True:
-        sampler = GlobalBatchSampler(split, batch)
+        sampler = GlobalBatchSampler(split, min(batch, len(split)))
         sampler.set_epoch(epoch)
         for slots in sampler:
             found, faults = reader.fetch(ranges.take(slots["row"]))

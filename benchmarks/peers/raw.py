@@ -10,4 +10,4 @@ from shards.split import Split
 def loader(faces, folder, part, workers, batch):
     split = Split.open(faces.manifest(part), cache=folder)
     materialize(split, Cache(folder), raw=True, workers=workers)
-    return Epochs(split.dataset(), GlobalBatchSampler(split, batch), workers, faces.part(part))
+    return Epochs(split.dataset(), GlobalBatchSampler(split, min(batch, len(split))), workers, faces.part(part))

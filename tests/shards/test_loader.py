@@ -1,16 +1,19 @@
 """Real workers, every way to start them: the same batches, errors that arrive, nothing taken from torch's generator."""
 
 import gc
+import itertools
 import os
 import shutil
+import subprocess
+import sys
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 import torch
 
 from shards.errors import OrderError, ReadError
-from shards.exchange import Exchange
 from shards.loader import loader
 from shards.sampler import GlobalBatchSampler
 from shards.split import Split
@@ -101,17 +104,154 @@ def test_workers_outlive_epochs_and_an_epoch_broken_off(store, split):
     assert len(set(seen)) == 1
 
 
-def test_batches_that_are_kept_are_not_overwritten(split):
-    kept = [batch["image"] for batch in batches(split, 2, prefetch=1)]
-    for image, batch in zip(kept, batches(split, 0), strict=True):
-        assert torch.equal(image, batch["image"])
-        assert image.is_contiguous(memory_format=torch.channels_last)
+def of_four(split, workers=0, **options):
+    """A loader of batches of four in the split's order."""
+    return loader(split.dataset(("image", "mask")), GlobalBatchSampler(split, 4, kind="sequential"), workers, **options)
 
 
-def test_without_a_free_block_a_worker_still_delivers(split, monkeypatch):
-    monkeypatch.setattr(Exchange, "free", lambda self, block: None)
-    for one, other in zip(batches(split, 1, prefetch=1), batches(split, 0), strict=True):
+def endless(data):
+    """Epoch after epoch of a loader."""
+    while True:
+        yield from data
+
+
+def taken(exchange):
+    return int(np.count_nonzero(exchange._taken))
+
+
+def inside(batch, exchange):
+    memory = exchange._memory
+    return 0 <= batch["image"].data_ptr() - memory.ctypes.data < len(memory)
+
+
+def array(kept):
+    return kept.numpy() if isinstance(kept, torch.Tensor) else np.asarray(kept)
+
+
+def test_nothing_that_is_kept_of_a_batch_is_overwritten(split):
+    """Whole batches, one member, slices, views and arrays of them, the batches themselves gone: over several epochs."""
+    keep = (
+        lambda image, mask: (image, mask),
+        lambda image, mask: (image,),
+        lambda image, mask: (image[1:3].permute(0, 2, 3, 1)[..., 0],),
+        lambda image, mask: (image.numpy()[2], mask.numpy()),
+        lambda image, mask: (memoryview(mask[:2].numpy()),),
+        lambda image, mask: (image.detach().view(torch.int8).flatten(2)[0], mask[0, 0]),
+    )
+    plain, kept, expected = endless(of_four(split)), [], []
+    for number, batch in zip(range(40), endless(of_four(split, 2, prefetch=1)), strict=False):
+        true, pick = next(plain), keep[number % len(keep)]
+        if number < 24:
+            kept += pick(batch["image"], batch["mask"])
+            expected += [array(x).copy() for x in pick(true["image"], true["mask"])]
+        assert torch.equal(batch["image"], true["image"]) and torch.equal(batch["mask"], true["mask"])
+        assert batch["image"].is_contiguous(memory_format=torch.channels_last)
+        del batch
+    for found, true in zip(kept, expected, strict=True):
+        assert np.array_equal(array(found), true)
+
+
+def test_batches_lie_where_the_worker_put_them_and_a_block_is_used_again_when_they_are_gone(split):
+    data = of_four(split, 1, prefetch=2)
+    exchange, places, batches = data.dataset.exchange, set(), endless(data)
+    for _ in range(32):
+        batch = next(batches)
+        assert inside(batch, exchange)
+        places.add(batch["image"].data_ptr())
+    assert len(places) <= 2 + 2  # two under way, the one at hand and the next one
+    batches.close()
+    del batch
+    gc.collect()
+    assert np.count_nonzero(exchange._taken) <= 2  # under way
+
+
+def test_who_keeps_more_batches_than_there_are_blocks_gets_the_others_in_memory_of_their_own(split):
+    data = of_four(split, 1, prefetch=1)
+    exchange, batches = data.dataset.exchange, endless(data)
+    kept = [next(batches) for _ in range(12)]
+    assert inside(kept[0], exchange) and not inside(kept[-1], exchange)
+    assert np.count_nonzero(exchange._taken) == exchange.blocks
+    for one, other in zip(kept, endless(of_four(split)), strict=False):
         same(one, other)
+    del kept, one
+    for _ in range(3):  # behind those that were made while there was no block
+        batch = next(batches)
+    assert inside(batch, exchange)
+    batches.close()
+    del data, batches, exchange  # and what is kept outlives the loader
+    gc.collect()
+    same(batch, next(itertools.islice(endless(of_four(split)), 14, None)))
+
+
+@pytest.mark.usefixtures("may_fork")
+def test_a_batch_that_a_forked_child_holds_too_is_overwritten_by_neither(split):
+    data = of_four(split, 1, prefetch=1)
+    exchange, batches = data.dataset.exchange, endless(data)
+    batch = next(batches)
+    block = (batch["image"].data_ptr() - exchange._memory.ctypes.data - exchange._start) // exchange.block_bytes
+    expected = batch["image"].numpy().copy()
+    wait, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(wait, 1)
+        os._exit(0 if np.array_equal(batch["image"].numpy(), expected) else 1)
+    del batch
+    for _ in range(20):
+        next(batches)
+    os.write(go, b"x")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    batch = next(batches)
+    child = os.fork()
+    if child == 0:
+        del batch
+        gc.collect()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert exchange._taken[block] and np.count_nonzero(exchange._taken) >= 2
+    os.close(wait), os.close(go)
+
+
+def test_what_a_transform_keeps_in_the_worker_is_not_overwritten(split):
+    sampler = GlobalBatchSampler(split, 4, kind="sequential")
+    expected = [batch["image"] for batch in loader(split.dataset(), sampler)]
+    data = loader(split.dataset(transform=Before()), sampler, workers=1, prefetch=1)
+    kept = [batch["third_before"] for batch in data]  # and nothing else
+    for before, image in zip(kept[3:], expected[:-3], strict=True):
+        assert torch.equal(before, image)
+
+
+class Before:
+    """Keeps batches, and gives what was three batches before, too."""
+
+    def __init__(self):
+        self.images = []
+
+    def __call__(self, batch):
+        self.images.append(batch["image"])
+        return batch | {"third_before": self.images[max(0, len(self.images) - 4)].clone()}
+
+
+def test_the_workers_of_a_killed_trainer_end(store, tmp_path):
+    script = (
+        "import sys; from shards.loader import loader; from shards.sampler import GlobalBatchSampler\n"
+        "from shards.split import Split\n"
+        "if __name__ == '__main__':\n"
+        f"    split = Split.open({str(store.manifest)!r})\n"
+        "    batches = loader(split.dataset(), GlobalBatchSampler(split, 4), workers=2)\n"
+        "    first = next(it := iter(batches))\n"
+        "    print(*(worker.pid for worker in it._workers), flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    (tmp_path / "train.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(tmp_path / "train.py")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as trainer:
+        workers = [psutil.Process(int(pid)) for pid in trainer.stdout.readline().split()]
+        assert len(workers) == 2
+        trainer.kill()
+    gone, alive = psutil.wait_procs(workers, timeout=120)
+    assert not alive
 
 
 def test_a_transform_runs_in_the_worker(split):
