@@ -7,10 +7,12 @@
 -- param val_percent: 10  (original clips kept for validation, of a hundred)
 -- param seed: 1  (of the draws)
 
-WITH clips AS (
+WITH kept_for_validation AS (
+    SELECT video_id FROM corrected_videos
+    WHERE dataset = 'celebdf-v2' AND md5_number(footage(original_video, video_id) || ':' || $seed) % 100 < $val_percent
+), clips AS (
     SELECT * FROM faces
-    WHERE dataset = 'celebdf-v2' AND official_split = 'train'
-      AND md5_number(footage(original_video, video_id) || ':' || $seed) % 100 < $val_percent
+    WHERE dataset = 'celebdf-v2' AND official_split = 'train' AND video_id IN (FROM kept_for_validation)
 ), frames AS (
     FROM frames_per_video(clips, n := $frames_per_video)
 )

@@ -17,16 +17,19 @@
 -- param frames_per_video: 10  (evenly spaced among the frames with a face)
 -- param seed: 1  (of the division into training and test)
 
-WITH source_videos AS (
-    SELECT *, 'source' AS role FROM faces
-    WHERE dataset = $source_dataset AND quality = $source_quality AND (label = 0 OR method = $source_method)
+WITH trained_on AS (
+    SELECT video_id FROM corrected_videos
+    WHERE dataset IN ($source_dataset, $target_dataset)
       AND md5_number(footage(original_video, video_id) || ':' || $seed) % 100
           < CASE label WHEN 0 THEN $real_percent ELSE $fake_percent END
+), source_videos AS (
+    SELECT *, 'source' AS role FROM faces
+    WHERE dataset = $source_dataset AND quality = $source_quality AND (label = 0 OR method = $source_method)
+      AND video_id IN (FROM trained_on)
 ), target_videos AS (
     SELECT *, 'target' AS role FROM faces
     WHERE dataset = $target_dataset AND quality = $target_quality AND (label = 0 OR method = $target_method)
-      AND md5_number(footage(original_video, video_id) || ':' || $seed) % 100
-          < CASE label WHEN 0 THEN $real_percent ELSE $fake_percent END
+      AND video_id IN (FROM trained_on)
 ), both_domains AS (
     FROM source_videos UNION ALL (SELECT * FROM target_videos WHERE video_id NOT IN (SELECT video_id FROM source_videos))
 )

@@ -14,11 +14,15 @@
 -- param frames: 100  (consecutive frames of each video)
 -- param seed: 1  (of the division into training and test)
 
-WITH test AS (
-    SELECT *, 'source' AS role FROM faces_or_none
-    WHERE dataset = $source_dataset AND quality = $source_quality AND (label = 0 OR method = $source_method)
+WITH not_trained_on AS (
+    SELECT video_id FROM corrected_videos
+    WHERE dataset = $source_dataset
       AND md5_number(footage(original_video, video_id) || ':' || $seed) % 100
           >= CASE label WHEN 0 THEN $real_percent ELSE $fake_percent END
+), test AS (
+    SELECT *, 'source' AS role FROM faces_or_none
+    WHERE dataset = $source_dataset AND quality = $source_quality AND (label = 0 OR method = $source_method)
+      AND video_id IN (FROM not_trained_on)
 ), counted AS (
     SELECT *, min(frame_index) OVER (PARTITION BY video_id, recipe_hash) AS first_frame FROM test
 )

@@ -8,10 +8,14 @@
 -- param below_percent: 100  (to there)
 -- param each: 1000000000  (faces of each label, where there are that many)
 -- param seed: 1  (of the division and the draw)
-WITH side AS (
-    SELECT * FROM faces_or_none
-    WHERE dataset = $dataset AND (label = 0 OR method = $method)
+
+WITH of_the_side AS (
+    SELECT video_id FROM corrected_videos
+    WHERE dataset = $dataset
       AND md5_number(coalesce(target_id, video_id) || ':' || $seed) % 100 >= $from_percent
       AND md5_number(coalesce(target_id, video_id) || ':' || $seed) % 100 < $below_percent
+), side AS (
+    SELECT * FROM faces_or_none
+    WHERE dataset = $dataset AND (label = 0 OR method = $method) AND video_id IN (FROM of_the_side)
 )
 SELECT sample_id, video_id FROM balanced(side, n := $each, seed := $seed)

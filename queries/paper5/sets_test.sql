@@ -13,12 +13,14 @@
 
 WITH divided AS (
     SELECT dataset, bool_or(official_split = 'test') AS officially FROM corrected_videos GROUP BY dataset
-), test AS (
-    SELECT faces_or_none.* FROM faces_or_none JOIN divided USING (dataset)
+), test_videos AS (
+    SELECT video_id FROM corrected_videos JOIN divided USING (dataset)
     WHERE (quality = $quality OR dataset NOT IN ('ffpp', 'dfd'))
       AND (list_contains(string_split(lower($sets), ','), lower(dataset))
            OR list_contains(string_split(lower($sets), ','), lower(dataset || '/' || method)))
       AND CASE WHEN officially THEN official_split = 'test'
                ELSE md5_number(footage(original_video, video_id) || ':' || $seed) % 100 < $test_percent END
+), test AS (
+    SELECT * FROM faces_or_none WHERE video_id IN (FROM test_videos)
 )
 SELECT sample_id, video_id FROM frames_per_video(test, n := $frames_per_video)

@@ -12,12 +12,14 @@
 
 WITH divided AS (
     SELECT dataset, bool_or(official_split = 'test') AS officially FROM corrected_videos GROUP BY dataset
-), train AS (
-    SELECT faces.* FROM faces JOIN divided USING (dataset)
+), train_videos AS (
+    SELECT video_id FROM corrected_videos JOIN divided USING (dataset)
     WHERE (quality = $quality OR dataset NOT IN ('ffpp', 'dfd'))
       AND (list_contains(string_split(lower($sets), ','), lower(dataset))
            OR list_contains(string_split(lower($sets), ','), lower(dataset || '/' || method)))
       AND CASE WHEN officially THEN official_split = 'train'
                ELSE md5_number(footage(original_video, video_id) || ':' || $seed) % 100 >= $test_percent END
+), train AS (
+    SELECT * FROM faces WHERE video_id IN (FROM train_videos)
 )
 SELECT sample_id FROM frames_per_video(train, n := $frames_per_video)
