@@ -111,6 +111,7 @@ def _words(
         present = [side for side in SIDES if any(side in of for of in groups.values())]
         rows.append(f"| `{name}` | {', '.join(groups)} | {', '.join(present)} |")
     table = "\n".join(rows)
+    names = {side: " ".join(s.name for of in sides if of.name == side for s in of.splits) or "..." for side in SIDES}
     load = f"""
 Where DeepfakeBench lies, this folder must be `{root}` (a link will do). In `training/config/train_config.yaml` and
 `test_config.yaml` set `lmdb: False` and `dataset_json_folder: {root}/{JSON_FOLDER}`, and have every line of
@@ -122,16 +123,17 @@ Where DeepfakeBench lies, this folder must be `{root}` (a link will do). In `tra
 
 ```
 python training/train.py --detector_path training/config/detector/xception.yaml \\
-    --train_dataset {sides[0].splits[0].name}
+    --train_dataset {names["train"]} --test_dataset {names["test"]}
 ```
 
 A split has its own name, with all its faces, whatever dataset they are of. The names of datasets have all splits of a
 side together; of FaceForensics++, FaceShifter and DeepFakeDetection `compression` in the configuration chooses among
 what is here.
+
+It is laid out as DeepfakeBench's public code reads it (training/dataset/abstract_dataset.py at db3e348), and tested by
+those rules, not with DeepfakeBench itself.
 """
     said = [
-        "It was laid out by what DeepfakeBench's public code reads (training/dataset/abstract_dataset.py at db3e348, "
-        "preprocessing/rearrange.py at d1b058d), and tested against those rules, not with DeepfakeBench itself.",
         "DeepfakeBench reads train and test and nothing of val, and keeps the checkpoint that is best on its test "
         "sets. For an honest choice give your validation split to it as a test set: test=SPLIT.",
         "`frame_num` of its configuration cuts videos to that many frames, the first ones: set it to what the split "

@@ -65,8 +65,9 @@ def write(place: Place, sides: Sequence[Side], options: dict[str, str], done: Ca
     return _words(sides)
 
 
-def cut(side: Side, file_bytes: int = FILE_BYTES) -> list[Piece]:
+def cut(side: Side, file_bytes: int | None = None) -> list[Piece]:
     """The files of a side: as few as have at most ``file_bytes`` of images and masks each, or one face."""
+    file_bytes = file_bytes or FILE_BYTES
     pieces = []
     for split in side.splits:
         sizes = split.ranges("image").sizes[:].astype(np.int64)

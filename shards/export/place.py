@@ -77,7 +77,7 @@ class Place:
 
     def finish(self, card: dict[str, Any], said: dict[str, Any]) -> None:
         """Everything is there: have it on the disk and say so."""
-        os.sync()
+        durable.sync_disk(self.folder)
         durable.write_file(self.folder / CARD, [_json({**card, "finished": said})])
         durable.sync_folder(self.folder)
 

@@ -17,6 +17,7 @@ PREFIX = (
     18  # characters of a sample id before its key: eight digits of the recipe's hash, of the content's, two slashes
 )
 SIDES = ("train", "val", "test")
+_ROWS = 1 << 16
 
 
 class ExportError(ShardError):
@@ -53,7 +54,12 @@ def clips(split: Split) -> Iterator[Clip]:
     codes, names = split.words("video_id")
     if not len(codes):
         return
-    edges = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist(), len(codes)]
+    breaks = codes[1:] != codes[:-1]
+    for begin in range(0, len(breaks), _ROWS):  # one video of two contents may follow on itself
+        rows = split.table["sample_id"].slice(begin, _ROWS + 1)
+        origins = pc.utf8_slice_codeunits(rows, 0, PREFIX)
+        breaks[begin : begin + _ROWS] |= pc.not_equal(origins[1:], origins[:-1]).to_numpy()
+    edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(codes)]
     firsts = split.sample_ids(edges[:-1])
     for start, stop, first in zip(edges[:-1], edges[1:], firsts, strict=True):
         yield Clip(names[codes[start]], start, stop, first[:PREFIX])
