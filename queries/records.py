@@ -71,6 +71,33 @@ def read_source(path: Path) -> Rows:
     return Rows({**tables, "scanned": table})
 
 
+@dataclass(frozen=True)
+class Licence:
+    """What a scan told of a dataset; ``redistributable``: its owners let anybody pass it on."""
+
+    dataset: str
+    licence: str
+    redistributable: bool
+
+
+def licences(store: str | Path) -> list[Licence]:
+    """What the scans in a store tell of their datasets, by name; of several copies the strictest word counts.
+
+    A scan that cannot be read tells nothing: a dataset that is not listed must be taken for private.
+    """
+    found: dict[str, Licence] = {}
+    for path in sorted(Path(store, "sources").glob("*.parquet")):
+        try:
+            (source,) = read_source(path).tables["sources"]
+        except FileProblem:
+            continue
+        for dataset in source["datasets"]:
+            before = found.get(dataset)
+            if before is None or before.redistributable:
+                found[dataset] = Licence(dataset, source["licence"] or "unknown", bool(source["redistributable"]))
+    return [found[dataset] for dataset in sorted(found)]
+
+
 def read_recipe(path: Path) -> Rows:
     """``recipes/HASH16.json``."""
     record = _json(path)

@@ -14,7 +14,8 @@ import pyarrow as pa
 from torch.utils.data import Dataset, IterableDataset
 
 from shards import order
-from shards.errors import ReadError, SplitError
+from shards.errors import SplitError
+from shards.stored import BATCH, check_members, read_members
 
 if TYPE_CHECKING:
     import datasets
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
     from shards.split import Split
 
-STORED = ("image", "mask", "json", "partner")  # members as they are stored
 PARTS = 720  # of a stream: a number that nodes and workers of any usual number divide evenly
-_BATCH = 64  # rows read at a time
 _COLUMNS = ("sample_id", "video_id", "dataset", "method", "frame_index", "weight")
 
 
@@ -84,12 +83,8 @@ class _Stored:
     """Stored bytes of a split's members. It travels as a path, like a SplitDataset."""
 
     def __init__(self, split: "Split", members: Sequence[str]) -> None:
-        if unknown := sorted(set(members) - set(STORED)):
-            raise SplitError(f"there is no stored member {', '.join(unknown)}: choose from {', '.join(STORED)}")
+        check_members(split, members)
         self.split, self.members = split, tuple(members)
-        for member in set(members) - {"partner"}:
-            if absent := int((split.ranges(member).offsets < 0).sum()):
-                raise SplitError(f"{absent} of {len(split)} samples of {split.name} have no {member}: leave it out")
 
     def __getstate__(self) -> dict[str, Any]:
         split = self.split
@@ -104,20 +99,9 @@ class _Stored:
 
     def read(self, rows: np.ndarray) -> Iterator[tuple[int, dict[str, bytes]]]:
         """(row, its members), in this order; a partner that a row does not have is left out. Raises ReadError."""
-        ranges = {member: self.split.ranges(member) for member in self.members}
-        reader = self.split.reader
-        for begin in range(0, len(rows), _BATCH):
-            batch = np.asarray(rows[begin : begin + _BATCH], np.int64)
-            samples: list[dict[str, bytes]] = [{} for _ in batch]
-            reader.bring(ranges.values(), batch)
-            for member, place in ranges.items():
-                there = np.flatnonzero(place.offsets[batch] >= 0)
-                found, faults = reader.fetch(place.take(batch[there]))
-                for slot, data in zip(there.tolist(), found, strict=True):
-                    if data is not None:
-                        samples[slot][member] = data.tobytes()
-                for i, why in faults.items():
-                    raise ReadError(f"{self.split.sample_ids([int(batch[there[i]])])[0]}: {why}")
+        for begin in range(0, len(rows), BATCH):
+            batch = np.asarray(rows[begin : begin + BATCH], np.int64)
+            samples = read_members(self.split, self.members, batch)
             yield from zip(batch.tolist(), samples, strict=True)
 
 

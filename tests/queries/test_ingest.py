@@ -16,6 +16,7 @@ import pytest
 from queries.catalog import connect_read, connect_write
 from queries.errors import CatalogBusy, CatalogError, IngestError
 from queries.ingest import ingest_source, ingest_store, rebuild
+from queries.records import licences
 from shards import schema
 from tests.queries import fabricate
 from tests.queries.fabricate import NOON, OTHER_RECIPE, RECIPE, attempt, video, write_pack, write_recipe, write_scan
@@ -541,3 +542,17 @@ def test_a_rebuild_waits_for_readers_and_says_whom_it_waits_for(place, monkeypat
 def test_a_store_that_is_not_there_cannot_be_rebuilt_from(place):
     with pytest.raises(IngestError, match="there is no store"):
         rebuild(place.catalog, place.store)
+
+
+def test_the_strictest_of_what_scans_tell_of_a_dataset_is_its_licence(tmp_path):
+    for source, licence, passed_on in (
+        ("one", "CC-BY-4.0", True),
+        ("two", "private", False),
+        ("three", "CC-BY-4.0", True),
+    ):
+        write_scan(tmp_path, [], source, datasets=["campus", source], licence=licence, redistributable=passed_on)
+    (tmp_path / "sources" / "broken.parquet").write_bytes(b"not Parquet")
+    told = {licence.dataset: (licence.licence, licence.redistributable) for licence in licences(tmp_path)}
+    free = ("CC-BY-4.0", True)
+    assert told == {"campus": ("private", False), "one": free, "three": free, "two": ("private", False)}
+    assert licences(tmp_path / "nothing") == []
