@@ -17,7 +17,7 @@ def materialize(args: argparse.Namespace) -> int:
 
     cache = Cache(args.cache, int(args.cache_gb * 1e9))
     for ref in args.splits:
-        place = placed_at(args.shards, args.cache, args.cache_gb)
+        place = placed_at(args.shards, args.cache, args.cache_gb, store=args.store)
         split = Split.open(find_pinned(args.store, ref), place, args.cache)
         for made in write(split, cache, args.members, raw=args.raw, workers=args.workers, progress=CountDone("faces")):
             state = "" if made.new else ", there already"

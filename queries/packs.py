@@ -5,6 +5,7 @@ A pack is ``NAME.videos.parquet`` (written last, so its presence says that the p
 file: one damaged sidecar must not keep out the others, and nobody waits for the catalog while somebody reads.
 """
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from queries.catalog import columns
+from queries.errors import IngestError
 from queries.locate import take_apart
 
 _OF_ATTEMPTS = ("video_id", "recipe_hash", "content", "shard")  # columns of samples that their attempt has too
 _MARK, _ROWS, _TAR = ".videos.parquet", ".parquet", ".tar"
+_ELSEWHERE = "remote.json"  # in shards/: where the tars lie, see shards/attached.py
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,28 @@ def find_packs(folder: Path) -> dict[str, Pack]:
         if entry.name.endswith((_MARK, _ROWS, _TAR)) and entry.is_file():
             stat = entry.stat()
             found[entry.name] = (stat.st_size, stat.st_mtime_ns)
-    packs = {}
+    packs, elsewhere = {}, tars_elsewhere(folder)
     for file in sorted(found):
         if file.endswith(_MARK):
             name = file.removesuffix(_MARK)
             rows, tar = found.get(name + _ROWS), found.get(name + _TAR)
-            packs[name] = Pack(name, folder, f"{found[file]} {rows}", rows is not None, tar[0] if tar else None)
+            size = tar[0] if tar else elsewhere.get(name)
+            packs[name] = Pack(name, folder, f"{found[file]} {rows}", rows is not None, size)
     return packs
+
+
+def tars_elsewhere(folder: Path) -> dict[str, int]:
+    """The tars of a store that is attached to an address, and their sizes; what lies in the folder is not among them.
+
+    Raises IngestError for a file remote.json that cannot be read.
+    """
+    try:
+        told = json.loads((folder / _ELSEWHERE).read_text(encoding="utf-8"))
+        return {name: place["bytes"] for name, place in told["shards"].items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IngestError(f"{folder / _ELSEWHERE} cannot be read ({error}): run `deepshard attach` again") from None
 
 
 def read_pack(pack: Pack) -> PackRows:

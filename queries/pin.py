@@ -26,6 +26,7 @@ from queries.errors import CatalogBusy, SplitError
 from queries.ingest import ingest_file
 from queries.lints import Lint
 from queries.locate import read_stems
+from queries.packs import tars_elsewhere
 from queries.pick import describe, pick
 from queries.sandbox import Limits, Query, run_split
 from queries.split import RECIPE, SplitFile, read_split
@@ -180,10 +181,11 @@ def _tars(db: duckdb.DuckDBPyConnection, folder: Path) -> pa.Table:
         WHERE shard IN (SELECT shard FROM picked_videos) ORDER BY ALL
         """
     ).fetchall()
-    states = []
+    states, elsewhere = [], tars_elsewhere(folder)
     for shard, end in needed:
         try:
-            states.append("there" if os.stat(folder / f"{shard}.tar").st_size >= end else "short")
+            size = elsewhere[shard] if shard in elsewhere else os.stat(folder / f"{shard}.tar").st_size
+            states.append("there" if size >= end else "short")
         except FileNotFoundError:
             states.append("missing")
     return pa.table({"shard": pa.array([s for s, _ in needed], pa.string()), "state": pa.array(states, pa.string())})

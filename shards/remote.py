@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from shards import sidecar
+from shards.attached import Place, read_attached
 from shards.cache import DEFAULT_FOLDER, DEFAULT_LIMIT, Cache, Fetched
 from shards.errors import ReadError
 from shards.order import BLOCK
@@ -54,7 +55,8 @@ class Remote:
 
     ``address``: the folder with NAME.tar and its mark NAME.videos.parquet, as ``deepshard curate --mirror`` writes it.
     ``cache``: a folder on this machine, ``limit``: bytes it may take. ``offline``: ask for nothing, use what is cached.
-    ``tries`` of a request, the first pause ``pause_s`` seconds, then twice as long each time.
+    ``tries`` of a request, the first pause ``pause_s`` seconds, then twice as long each time. ``places``: of shards
+    that do not lie in that folder under their own names, or whose content is known, where they are.
     """
 
     address: str
@@ -63,12 +65,17 @@ class Remote:
     offline: bool = False
     tries: int = 8
     pause_s: float = 0.5
+    places: Mapping[str, Place] = field(default_factory=dict, hash=False, repr=False)
 
     def __post_init__(self) -> None:
         check_no_key(self.address)
 
     def __str__(self) -> str:
         return self.address
+
+    def stem(self, shard: str) -> str:
+        """Where a shard lies below the address, without ``.tar``."""
+        return self.places[shard].stem if shard in self.places else shard
 
 
 class Unreachable(Exception):
@@ -299,7 +306,7 @@ class RemoteReader(ShardReader):
     def _ranged(self, name: str, start: int, end: int) -> np.ndarray:
         """What the store gives for bytes [start, end), uint8. Raises ReadError."""
         fs, folder = self._store()
-        path = f"{folder}/{name}.tar"
+        path = f"{folder}/{self.remote.stem(name)}.tar"
 
         def ask() -> bytes:
             if fs.async_impl or isinstance(fs, _UNBUFFERED):
@@ -316,6 +323,8 @@ class RemoteReader(ShardReader):
         address = self.remote.address.rstrip("/")
         if name in self._contents:
             return self._contents[name]
+        if name in self.remote.places:
+            return self.remote.places[name].content
         with self.cache.flight(address, name):
             content, asked = self.cache.content(address, name) or (None, 0)
             if content is None or asked < self._pinned_at:
@@ -423,12 +432,28 @@ class _Plan:
 
 
 def placed_at(
-    shards: str | None, cache: Path | str | None, cache_gb: float, offline: bool = False
+    shards: str | None, cache: Path | str | None, cache_gb: float, offline: bool = False, store: Path | None = None
 ) -> str | Remote | None:
-    """What people say of where shards lie, for ``Split.open``: nothing, a folder, or an address with its cache."""
+    """What people say of where shards lie, for ``Split.open``: nothing, a folder, or an address with its cache.
+
+    Nothing means the shards of ``store``, which may be attached to an address.
+    """
+    limit = int(cache_gb * 1e9)
+    if shards is None and store is not None:
+        return attached_to(store / "shards", cache, limit, offline)
     if not is_address(shards):
         return shards
-    return Remote(shards, cache or DEFAULT_FOLDER, int(cache_gb * 1e9), offline)
+    return Remote(shards, cache or DEFAULT_FOLDER, limit, offline)
+
+
+def attached_to(
+    folder: Path, cache: Path | str | None, limit: int = DEFAULT_LIMIT, offline: bool = False
+) -> Remote | None:
+    """Where the shards of a store lie if not in its folder; None if they do. Raises AttachedError."""
+    attached = read_attached(folder)
+    if attached is None:
+        return None
+    return Remote(attached.address, cache or DEFAULT_FOLDER, limit, offline, places=attached.places)
 
 
 def open_reader(shards_dir: Path | Remote, pinned_at: str | None = None) -> ShardReader:

@@ -17,7 +17,7 @@ from shards.cache import DEFAULT_FOLDER
 from shards.column import Column
 from shards.errors import ReadError, SplitError
 from shards.reader import GAP, Ranges
-from shards.remote import Remote, open_reader
+from shards.remote import Remote, attached_to, open_reader
 from shards.uri import is_address
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ class Split:
         cls, path: Path | str, shards_dir: Path | str | Remote | None = None, cache: Path | str | None = None
     ) -> "Split":
         """Map a manifest. ``shards_dir``: a folder, an address such as ``hf://datasets/me/faces/shards``, or a Remote;
-        by default ``shards`` in the store that holds the manifest. ``cache``: the folder of this machine where bytes
-        from an address are kept and materialised splits are looked for, by default ``~/.cache/deepshard``.
+        by default ``shards`` in the store that holds the manifest, or what that is attached to. ``cache``: the folder
+        of this machine where bytes from an address are kept and materialised splits are looked for, by default
+        ``~/.cache/deepshard``.
 
         Raises SplitError if there is none, if it is not one this version reads, or if it was renamed to another hash.
         """
@@ -90,7 +91,8 @@ class Split:
         if at and not meta["hash"].startswith(digits):
             raise SplitError(f"{path} holds the split {meta['name']}@{meta['hash'][:12]}: give it its own name back")
         if shards_dir is None:
-            shards_dir = path.absolute().parent.parent / "shards"
+            folder = path.absolute().parent.parent / "shards"
+            shards_dir = attached_to(folder, cache) or folder
         elif is_address(shards_dir):
             shards_dir = Remote(shards_dir, cache or DEFAULT_FOLDER)
         elif not isinstance(shards_dir, Remote):

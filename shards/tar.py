@@ -41,6 +41,11 @@ def padding(size: int) -> bytes:
     return bytes(-size % BLOCK)
 
 
+def padded(size: int) -> int:
+    """Bytes up to the next block."""
+    return size + -size % BLOCK
+
+
 def span(size: int) -> int:
     """Bytes a member of ``size`` bytes takes in the archive: header, data and padding."""
     return BLOCK + size + -size % BLOCK

@@ -75,7 +75,7 @@ def _open(config: Config, evaluating: bool) -> splits.Splits:
     store, catalog = Path(config.store), Path(config.catalog)
     names = [None if evaluating else config.train, None if evaluating else config.val, *config.test]
     paths = on_rank0(lambda: [None if name is None else splits.split_path(name, store, catalog) for name in names])
-    place = placed_at(config.shards, config.cache, config.cache_gb, config.offline)
+    place = placed_at(config.shards, config.cache, config.cache_gb, config.offline, store)
     train, val, *tests = (None if path is None else Split.open(path, place, config.cache) for path in paths)
     repeated = {splits.label(test) for test in tests if sum(test.hash == other.hash for other in tests) > 1}
     if repeated:
