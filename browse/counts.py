@@ -6,8 +6,13 @@ the label is the area under its ROC curve, from these bins (Mann-Whitney, ties c
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from browse.place import Place
+from queries import manifest
+from queries.catalog import connect_read
+from queries.locate import locate, read_stems
+from queries.pinned import find_pinned
 
 _TOLD = 0.6  # from this area on a column is marked
 
@@ -32,7 +37,8 @@ MEASURES = [
     Measure("roll", "floor(greatest(least(roll, 87), -90) / 3)", lambda i: 3 * i, "°"),
 ]
 WORDS = ["dataset", "method", "quality", "official_split", "target_id"]
-NEEDED = ["label", *WORDS, "sharpness", "face_px", "brightness", "yaw", "pitch", "roll"]
+_FIGURES = ["sharpness", "face_px", "brightness", "yaw", "pitch", "roll"]
+NEEDED = ["label", *WORDS, *_FIGURES]
 _SHOWN = 14  # words of a column, the most frequent ones
 
 
@@ -65,24 +71,49 @@ class Counts:
 
 def counts(place: Place, relation: str) -> Counts:
     """``relation``: a SELECT that returns NEEDED for each face. Raises SqlError, CatalogError, CatalogBusy."""
+    return _counted(place.ask(_question(relation)).to_pylist())
+
+
+def counts_of_split(place: Place, ref: str) -> Counts:
+    """Those of a pinned split's faces, with the labels that it has pinned. Raises PinnedError, CatalogError, CatalogBusy.
+
+    Runs in the process that asks: a split may be large, so ask aside.
+    """
+    table, _ = manifest.read(find_pinned(place.store, ref))
+    with connect_read(place.catalog, config={"threads": "2", "memory_limit": "512MiB"}) as db:
+        (numbers,) = locate(read_stems(db), table["sample_id"])
+        db.register("members", numbers.append_column("label", table["label"]))
+        relation = (
+            f"SELECT m.label, {', '.join(f'v.{word}' for word in WORDS)}, {', '.join(f's.{name}' for name in _FIGURES)} "
+            "FROM members m JOIN sample_rows s USING (attempt, frame_index, track) JOIN current_attempts v USING (attempt)"
+        )
+        return _counted(db.sql(_question(relation)).to_arrow_table().to_pylist())
+
+
+def _question(relation: str) -> str:
     binned = [f"({measure.bin})::INTEGER AS bin_{i}" for i, measure in enumerate(MEASURES)]
-    keys = [*WORDS, *(f"bin_{i}" for i in range(len(MEASURES)))]
+    keys = _keys()
     which = " ".join(f"WHEN grouping({key}) = 0 THEN '{key}'" for key in keys)
     value = " ".join(f"WHEN grouping({key}) = 0 THEN {key}::VARCHAR" for key in keys)
-    table = place.ask(
-        f"""
+    return f"""
         WITH answer AS (SELECT label, {", ".join(WORDS)}, {", ".join(binned)} FROM (\n{relation}\n))
         SELECT CASE {which} END AS key, CASE {value} END AS value,
                count(*) FILTER (label = 0) AS reals, count(*) FILTER (label = 1) AS fakes
         FROM answer GROUP BY GROUPING SETS ({", ".join(f"({key})" for key in keys)})
         """
-    )
-    found: dict[str, dict[str | None, tuple[int, int]]] = {key: {} for key in keys}
-    for row in table.to_pylist():
+
+
+def _keys() -> list[str]:
+    return [*WORDS, *(f"bin_{i}" for i in range(len(MEASURES)))]
+
+
+def _counted(rows: list[dict[str, Any]]) -> Counts:
+    found: dict[str, dict[str | None, tuple[int, int]]] = {key: {} for key in _keys()}
+    for row in rows:
         found[row["key"]][row["value"]] = (row["reals"], row["fakes"])
     real, fake = (sum(pair[i] for pair in found["dataset"].values()) for i in range(2))
-    shown = [_of_words(name, found[name]) for name in WORDS]
-    shown += [_of_bins(measure, found[f"bin_{i}"]) for i, measure in enumerate(MEASURES)]
+    shown = [_of_bins(measure, found[f"bin_{i}"]) for i, measure in enumerate(MEASURES)]
+    shown += [_of_words(name, found[name]) for name in WORDS]
     return Counts(real + fake, real, fake, shown)
 
 

@@ -68,10 +68,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Whole:
-    """All that is known of a face. ``facts``: its row of `faces`; ``pair``: the original, or forgeries, of this frame."""
+    """All that is known of a face.
+
+    ``facts``: its row of `faces`; ``size``: of the crop, pixels; ``pair``: the original, or forgeries, of this
+    frame; ``fault``: why there are no landmarks; ``cut``: frames that the strip leaves out.
+    """
 
     face: Face
     facts: dict[str, Any]
+    size: int
     landmarks: list[tuple[float, float]]
     fault: str | None
     strip: list[Cell]
@@ -165,8 +170,10 @@ def whole(place: Place, sample_id: str) -> Whole:
             "SELECT run_id, split, checkpoint, score, label FROM predictions WHERE sample_id = $id ORDER BY ALL",
             id=sample_id,
         )
+        known = db.execute("SELECT recipe ->> 'size' FROM recipes WHERE recipe_hash = ?", [face.recipe_hash]).fetchall()
+    size = int(known[0][0]) if known and known[0][0] else 256
     landmarks, fault = _landmarks(place, face)
-    return Whole(face, facts, landmarks, fault, strip, cut, pair, predictions)
+    return Whole(face, facts, size, landmarks, fault, strip, cut, pair, predictions)
 
 
 def _strip(db: duckdb.DuckDBPyConnection, face: Face) -> tuple[list[Cell], int]:

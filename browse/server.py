@@ -10,10 +10,11 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from aiohttp import web
 
-from browse import counts, faces, filters, gallery, guard, pages, pictures, save
+from browse import counts, faces, filters, gallery, guard, pages, pictures, runs, save, splits
 from browse.filters import Filters
 from browse.place import BrowseError, Place
 from queries.errors import QueryError
@@ -42,6 +43,17 @@ def application(place: Place, watch: guard.Guard) -> web.Application:
             web.get("/face", face),
             web.get("/picture/{shard}/{place}", picture),
             web.post("/save", saved),
+            web.get("/splits", split_list),
+            web.get("/split", split),
+            web.get("/split/faces", split_faces),
+            web.get("/split/counts", split_counts),
+            web.get("/overlap", overlap),
+            web.get("/overlap/found", overlap_found),
+            web.get("/runs", run_list),
+            web.get("/run", run),
+            web.get("/run/scores", run_scores),
+            web.get("/run/mistakes", run_mistakes),
+            web.get("/heat-map", heat_map),
             web.get("/static/{name}", static),
         ]
     )
@@ -86,6 +98,20 @@ def _refused(request: web.Request, error: Exception) -> web.Response:
     return _page("error.html", message=message, line=getattr(error, "line", None))
 
 
+def _missed(request: web.Request, error: Exception) -> web.Response:
+    """A mendable error as a page."""
+    return _page("problem.html", 404, message=request.app[PLACE].plain(str(error)))
+
+
+def _offset(request: web.Request) -> int:
+    text = request.query.get("offset", "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
+
+
+def _aside(place: Place, question: Callable[..., _T], *words: Any) -> _T:
+    return save.aside(question, place, *words)
+
+
 def _query(request: web.Request) -> tuple[str, Filters | None]:
     """The SQL that an address asks for, its own or its filters'. Raises BrowseError, PinnedError."""
     if sql := request.query.get("sql", "").strip():
@@ -121,8 +147,7 @@ async def answer(request: web.Request) -> web.Response:
     """A page of the answer, as a part of the page."""
     try:
         sql, _ = _query(request)
-        offset = request.query.get("offset", "0")
-        found = await _asked(request, gallery.page, sql, int(offset) if offset.isdecimal() else 0)
+        found = await _asked(request, gallery.page, sql, _offset(request))
     except _MENDED as error:
         return _refused(request, error)
     return _page("answer.html", page=found)
@@ -147,7 +172,7 @@ async def face(request: web.Request) -> web.Response:
     try:
         found = await asyncio.to_thread(faces.whole, request.app[PLACE], request.query.get("id", ""))
     except _MENDED as error:
-        return _refused(request, error)
+        return _refused(request, error) if "part" in request.query else _missed(request, error)
     return _page("face.html" if "part" in request.query else "face_page.html", whole=found)
 
 
@@ -176,6 +201,105 @@ async def saved(request: web.Request) -> web.Response:
     except _MENDED as error:
         return _refused(request, error)
     return _page("saved.html", pinned=found.pinned, file=found.file)
+
+
+async def split_list(request: web.Request) -> web.Response:
+    """All pinned splits."""
+    found, error = [], None
+    try:
+        found = await asyncio.to_thread(splits.listed, request.app[PLACE])
+    except _MENDED as raised:
+        error = request.app[PLACE].plain(str(raised))
+    return _page("splits.html", splits=found, error=error, ref_of=splits.ref_of)
+
+
+async def split(request: web.Request) -> web.Response:
+    """One pinned split."""
+    try:
+        found = await asyncio.to_thread(splits.split, request.app[PLACE], request.query.get("ref", ""))
+    except _MENDED as error:
+        return _missed(request, error)
+    return _page("split.html", split=found)
+
+
+async def split_faces(request: web.Request) -> web.Response:
+    """A page of a split's faces, as a part of the page."""
+    try:
+        found = await asyncio.to_thread(splits.members, request.app[PLACE], request.query.get("ref", ""), _offset(request))
+    except _MENDED as error:
+        return _refused(request, error)
+    return _page("answer.html", page=found)
+
+
+async def split_counts(request: web.Request) -> web.Response:
+    """Distributions of a split, as a part of the page."""
+    try:
+        found = await _asked(request, _aside, counts.counts_of_split, request.query.get("ref", ""))
+    except _MENDED as error:
+        return _refused(request, error)
+    return _page("counts.html", counts=found)
+
+
+async def overlap(request: web.Request) -> web.Response:
+    """What two splits have in common; the page asks for it itself."""
+    return _page("overlap.html", a=request.query.get("a", ""), b=request.query.get("b", ""))
+
+
+async def overlap_found(request: web.Request) -> web.Response:
+    """The findings, as a part of the page."""
+    try:
+        found = await _asked(request, splits.overlap, request.query.get("a", ""), request.query.get("b", ""))
+    except _MENDED as error:
+        return _refused(request, error)
+    return _page("findings.html", findings=found)
+
+
+async def run_list(request: web.Request) -> web.Response:
+    """All runs."""
+    found, error = [], None
+    try:
+        found = await asyncio.to_thread(runs.listed, request.app[PLACE])
+    except _MENDED as raised:
+        error = request.app[PLACE].plain(str(raised))
+    return _page("runs.html", runs=found, error=error)
+
+
+async def run(request: web.Request) -> web.Response:
+    """One run."""
+    try:
+        found = await asyncio.to_thread(runs.run, request.app[PLACE], request.query.get("id", ""))
+    except _MENDED as error:
+        return _missed(request, error)
+    return _page("run.html", run=found, heat_map=lambda file: f"/heat-map?file={quote(file)}")
+
+
+async def run_scores(request: web.Request) -> web.Response:
+    """ROC curves and histograms of a run, as a part of the page."""
+    try:
+        found = await _asked(request, runs.scores, request.query.get("id", ""))
+    except _MENDED as error:
+        return _refused(request, error)
+    return _page("scores.html", scores=found)
+
+
+async def run_mistakes(request: web.Request) -> web.Response:
+    """Mistakes of a run as faces, as a part of the page."""
+    name = request.query.get("id", "")
+    try:
+        found = await _asked(request, runs.mistakes, name)
+    except _MENDED as error:
+        return _refused(request, error)
+    queries = {word: runs.mistakes_sql(name, label) for label, word in enumerate(("real", "fake"))}
+    return _page("mistakes.html", mistakes=found, queries=queries)
+
+
+async def heat_map(request: web.Request) -> web.Response:
+    """A picture that `deepshard explain` made."""
+    try:
+        file = runs.heat_map_file(request.app[PLACE], request.query.get("file", ""))
+    except BrowseError as error:
+        raise web.HTTPNotFound(reason=str(error)) from None
+    return web.Response(body=await asyncio.to_thread(file.read_bytes), content_type="image/png")
 
 
 async def static(request: web.Request) -> web.StreamResponse:

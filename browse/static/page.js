@@ -56,21 +56,22 @@ function address(path, more = {}) {
 }
 
 async function nextPage(more) {
+  const section = more.closest("[data-ask]");
   const part = document.createElement("div");
-  put(part, await ask(address("/answer", { offset: more.dataset.after })));
-  const gallery = one("#answer .gallery");
-  const rows = one("#answer .rows tbody");
+  put(part, await ask(address(section.dataset.ask, { offset: more.dataset.after })));
+  const gallery = one(".gallery", section);
+  const rows = one(".rows tbody", section);
   const cards = all(".gallery > *", part);
   const lines = all(".rows tbody > tr", part);
   if (gallery && cards.length) gallery.append(...cards);
   if (rows && lines.length) rows.append(...lines);
   all(".gallery, .scroll", part).forEach((left) => left.remove());
   more.replaceWith(...part.children);
-  all(".more").forEach((next) => coming.observe(next));
+  all(".more", section).forEach((next) => coming.observe(next));
 }
 
 for (const part of all("[data-ask]")) {
-  ask(part.dataset.whole || address(part.dataset.ask)).then((markup) => {
+  ask(address(part.dataset.ask)).then((markup) => {
     put(part, markup);
     part.dataset.done = "yes";
     all(".more", part).forEach((more) => coming.observe(more));
@@ -81,7 +82,7 @@ for (const part of all("[data-ask]")) {
       if (one(".warning", part)) one("[aria-controls=counts]").classList.add("marked");
     }
   }).catch((error) => {
-    if (!document.hidden) part.textContent = `the server does not answer (${error.message})`;
+    part.textContent = `the server does not answer (${error.message})`;
   });
 }
 
