@@ -9,42 +9,41 @@ from markupsafe import Markup, escape
 
 from browse.counts import Distribution
 
-_WIDTH, _HEIGHT, _LEFT, _BELOW = 320, 96, 4, 16
+_LEFT, _BELOW = 4, 16
 
 
-def histogram(found: Distribution) -> Markup:
+def histogram(found: Distribution, width: int = 320, height: int = 96) -> Markup:
     """Two outlines over the bins, real and fake, each of area one."""
     bars = found.bars
     if not bars:
         return Markup("")
     real, fake = (max(1, sum(bar[i] for bar in bars)) for i in (1, 2))
     tallest = max(max(bar[1] / real, bar[2] / fake) for bar in bars) or 1
-    step = (_WIDTH - 2 * _LEFT) / len(bars)
-    room = _HEIGHT - _BELOW - 4
+    step, floor = (width - 2 * _LEFT) / len(bars), height - _BELOW
 
     def outline(place: int, total: int) -> str:
-        points = [f"M{_LEFT},{_HEIGHT - _BELOW}"]
+        points = [f"M{_LEFT},{floor}"]
         for i, bar in enumerate(bars):
-            y = _HEIGHT - _BELOW - bar[place] / total / tallest * room
-            points.append(f"L{_LEFT + i * step:.1f},{y:.1f}H{_LEFT + (i + 1) * step:.1f}")
-        return "".join([*points, f"V{_HEIGHT - _BELOW}"])
+            y = floor - bar[place] / total / tallest * (floor - 4)
+            points.append(f"V{y:.1f}H{_LEFT + (i + 1) * step:.1f}")
+        return "".join([*points, f"V{floor}"])
 
+    edges = [bar[0] for bar in bars] + [found.end]
     hovers = "".join(
-        f'<rect class="hover" x="{_LEFT + i * step:.1f}" y="0" width="{step:.1f}" height="{_HEIGHT - _BELOW}">'
-        f"<title>{escape(name)} {escape(found.unit)}: {one:,} real, {other:,} fake</title></rect>"
-        for i, (name, one, other) in enumerate(bars)
+        f'<rect class="hover" x="{_LEFT + i * step:.1f}" y="0" width="{step:.1f}" height="{floor}"><title>'
+        f"{escape(edges[i])} to {escape(edges[i + 1])} {escape(found.unit)}: {one:,} real, {other:,} fake</title></rect>"
+        for i, (_, one, other) in enumerate(bars)
     )
-    last = len(bars) - 1
-    marks = {0: "start", last // 2: "middle", last: "end"} if last > 1 else {0: "start"}
+    marks = {0: "start", len(bars) // 2: "middle", len(bars): "end"} if len(bars) > 3 else {0: "start", len(bars): "end"}
     words = "".join(
-        f'<text x="{_LEFT + {"start": i, "middle": i + 0.5, "end": i + 1}[anchor] * step:.1f}" y="{_HEIGHT - 3}" '
-        f'text-anchor="{anchor}">{escape(bars[i][0])}{escape(found.unit)}</text>'
+        f'<text x="{_LEFT + i * step:.1f}" y="{height - 3}" text-anchor="{anchor}">{escape(edges[i])}'
+        f"{escape(found.unit)}</text>"
         for i, anchor in marks.items()
     )
     return Markup(
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(found.name)}">'
+        f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(found.name)}">'
         f'<path class="real" d="{outline(1, real)}"/><path class="fake" d="{outline(2, fake)}"/>'
-        f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _LEFT}" y1="{_HEIGHT - _BELOW}" y2="{_HEIGHT - _BELOW}"/>'
+        f'<line class="axis" x1="{_LEFT}" x2="{width - _LEFT}" y1="{floor}" y2="{floor}"/>'
         f"{words}{hovers}</svg>"
     )
 

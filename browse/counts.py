@@ -25,7 +25,6 @@ class Measure:
     bin: str
     edge: Callable[[int], float]
     unit: str = ""
-    digits: int = 0
 
 
 MEASURES = [
@@ -44,7 +43,10 @@ _SHOWN = 14  # words of a column, the most frequent ones
 
 @dataclass(frozen=True)
 class Distribution:
-    """``bars``: (what, real faces, fake faces); ``area``: 0.5 to 1, None with one class; ``hidden``: bars not shown."""
+    """``bars``: (what, real faces, fake faces); ``area``: 0.5 to 1, None with one class; ``hidden``: bars not shown.
+
+    Where they are ``ordered`` a bar is a bin that begins at its name, and the last one ends at ``end``.
+    """
 
     name: str
     unit: str
@@ -53,6 +55,7 @@ class Distribution:
     area: float | None
     hidden: int
     unknown: int
+    end: str = ""
 
     @property
     def tells(self) -> bool:
@@ -131,9 +134,11 @@ def _of_words(name: str, found: dict[str | None, tuple[int, int]]) -> Distributi
 def _of_bins(measure: Measure, found: dict[str | None, tuple[int, int]]) -> Distribution:
     known = {int(value): pair for value, pair in found.items() if value is not None}
     span = range(min(known), max(known) + 1) if known else range(0)
-    bars = [(f"{measure.edge(i):.{measure.digits}f}", *known.get(i, (0, 0))) for i in span]
+    edges = [f"{measure.edge(i):.0f}" for i in (*span, span.stop)]
+    bars = [(edge, *known.get(i, (0, 0))) for edge, i in zip(edges, span, strict=False)]
     area = area_of([pair for _, *pair in bars])
-    return Distribution(measure.name, measure.unit, True, bars, area, 0, sum(found.get(None, (0, 0))))
+    unknown = sum(found.get(None, (0, 0)))
+    return Distribution(measure.name, measure.unit, True, bars, area, 0, unknown, edges[-1])
 
 
 def area_of(pairs: Sequence[Sequence[int]]) -> float | None:

@@ -18,6 +18,7 @@ from shards.errors import ReadError
 
 _ID = re.compile(r"(.+)/(\d{6,12})-(\d{1,4})", re.DOTALL | re.ASCII)
 _MOST = 400  # cells of a strip
+_WHO = re.compile(r"[\w-]+:[\w\-+=@,%~.]+", re.ASCII)  # an identity
 _NAMED = re.compile(r"[\w\-+=@,%~]+(?:/[\w\-+=@,%~]+){3,}", re.ASCII)  # a video_id or sample_id in a sentence
 _PLACES = ", ".join(
     f"s.{member}_{part}" for member in ("image", "json", "mask") for part in ("offset", "size", "xxh3")
@@ -130,22 +131,39 @@ def of_videos(db: duckdb.DuckDBPyConnection, videos: Sequence[str], each: int = 
     return [_face(row) for row in rows]
 
 
-def named_in(db: duckdb.DuckDBPyConnection, sentences: Sequence[str], most: int = 60) -> list[tuple[str, Face | None]]:
-    """Each sentence with the face that it names, or the first of the video that it names; of ``most`` of them."""
-    words = [next(iter(_NAMED.findall(sentence)), None) for sentence in sentences]
-    shown = [word for word in words[:most] if word]
-    samples = by_id(db, shown)
-    videos = [word for word in shown if word not in samples]
+def named_in(db: duckdb.DuckDBPyConnection, sentences: Sequence[str]) -> list[tuple[str, Face | None]]:
+    """Each sentence with the face that it names, or the first one of the video or person that it names."""
+    words = [next(iter(_NAMED.findall(sentence)), "") for sentence in sentences]
+    people = ["" if word else next(iter(_WHO.findall(text)), "") for word, text in zip(words, sentences, strict=True)]
+    shows = _videos_of(db, [who for who in people if who])
+    words = [word or shows.get(who, "") for word, who in zip(words, people, strict=True)]
+    samples = by_id(db, [word for word in words if word])
     frames: dict[str, list[Face]] = {}
-    for face in of_videos(db, videos):
+    for face in of_videos(db, [word for word in words if word and word not in samples]):
         frames.setdefault(face.video_id, []).append(face)
     found: list[tuple[str, Face | None]] = []
     for sentence, word in zip(sentences, words, strict=True):
-        faces = frames.get(word or "", [])
+        faces = frames.get(word, [])
         frame = re.search(r"\bframe (\d+)", sentence)
         exact = [face for face in faces if frame and face.frame_index == int(frame[1])]
-        found.append((sentence, samples.get(word or "") or next(iter([*exact, *faces]), None)))
+        found.append((sentence, samples.get(word) or next(iter([*exact, *faces]), None)))
     return found
+
+
+def _videos_of(db: duckdb.DuckDBPyConnection, people: Sequence[str]) -> dict[str, str]:
+    """A video that shows each of these people, or is theirs."""
+    if not people:
+        return {}
+    return dict(
+        db.execute(
+            """
+            WITH asked AS (SELECT DISTINCT unnest(?::VARCHAR[]) AS who)
+            SELECT who, coalesce(min(video_id) FILTER (visible_id = who), min(video_id))
+            FROM asked JOIN current_attempts ON who IN (visible_id, target_id) WHERE faces > 0 GROUP BY who
+            """,
+            [list(people)],
+        ).fetchall()
+    )
 
 
 def whole(place: Place, sample_id: str) -> Whole:

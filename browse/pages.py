@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from browse import charts
 from browse.gallery import cell
@@ -32,3 +33,8 @@ def render(template: str, picture: Callable[[Any], str | None] | None = None, **
 
 def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def safe(markup: str) -> Markup:
+    """Markup of our own, made by `render` or lying in this package."""
+    return Markup(markup)

@@ -25,13 +25,16 @@ _WHICH = "split, split_hash, checkpoint"
 
 @dataclass(frozen=True)
 class Scores:
-    """What a run says of one split. ``frame``, ``video``: points of ROC curves; ``histogram``: of faces' scores."""
+    """What a run says of one split. ``frame``, ``video``: points of ROC curves; ``histogram``: of faces' scores;
+    ``areas``: AUC by level, from run.json.
+    """
 
     ref: str
     checkpoint: str
     histogram: Distribution
     frame: list[tuple[float, float]] = field(default_factory=list)
     video: list[tuple[float, float]] = field(default_factory=list)
+    areas: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,19 @@ def scores(place: Place, run_id: str) -> list[Scores]:
     for row in bins:
         which = (row["split"], row["split_hash"], row["checkpoint"])
         found.setdefault(which, {})[row["bin"]] = (row["reals"], row["fakes"])
+    areas: dict[tuple[str, ...], dict[str, float]] = {}
+    with place.look() as db:
+        told = "WHERE run_id = $id AND auc IS NOT NULL ORDER BY faceless"  # counted before left out
+        for row in _rows(db, f"SELECT {_WHICH}, level, auc FROM metrics {told}", id=run_id):
+            which = (row["split"], row["split_hash"], row["checkpoint"])
+            areas.setdefault(which, {}).setdefault(row["level"], row["auc"])
     return [
         Scores(
             f"{which[0]}@{which[1][:12]}",
             which[2],
             _histogram(counted),
             *(curves[level].get(which, []) for level in ("frame", "video")),
+            areas.get(which, {}),
         )
         for which, counted in found.items()
     ]
@@ -115,8 +125,7 @@ def scores(place: Place, run_id: str) -> list[Scores]:
 
 def _histogram(counted: dict[int, tuple[int, int]]) -> Distribution:
     bars = [(f"{i / _BINS:.3g}", *counted.get(i, (0, 0))) for i in range(_BINS)]
-    bars[-1] = ("1", *bars[-1][1:])
-    return Distribution("score", "", True, bars, None, 0, 0)
+    return Distribution("score", "", True, bars, None, 0, 0, "1")
 
 
 def _curves(place: Place, scored: str) -> dict[tuple[str, ...], list[tuple[float, float]]]:

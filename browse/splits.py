@@ -85,7 +85,7 @@ def pictured(place: Place, findings: Sequence[Found]) -> list[Found]:
     """Findings whose examples are plain words, with the faces that these name."""
     said = [word for finding in findings for word in finding.examples[:_PICTURES]]
     with place.look() as db:
-        named = iter(faces.named_in(db, said, len(said)))
+        named = iter(faces.named_in(db, said))
     return [
         Found(f.rule, f.severity, f.about, f.message, f.count, [next(named) for _ in f.examples[:_PICTURES]])
         for f in findings

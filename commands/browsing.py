@@ -25,6 +25,17 @@ def browse(args: argparse.Namespace) -> int:
     return 0
 
 
+def report(args: argparse.Namespace) -> int:
+    """Write all about a pinned split or a run into one HTML file that can be sent."""
+    _need()
+    from browse.place import Place
+    from browse.report import report as write
+
+    path = write(Place(args.catalog, args.store, explained=args.explained), args.what, args.out)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
 def _need() -> None:
     missing = [name for name in ("aiohttp", "jinja2") if importlib.util.find_spec(name) is None]
     if missing:
@@ -39,6 +50,14 @@ def add_to(commands: Commands) -> None:
     command.add_argument("--token", action="store_true", help="ask for a token on this machine too: others may use it")
     command.add_argument("--name", action="append", default=[], help="a name that the server is called by; repeatable")
     command.add_argument("--to", type=Path, default=Path("."), help="folder of the splits that are saved (here)")
+    _explained(command)
+    command = commands.add("report", report)
+    command.add_argument("what", help="a pinned split or a run")
+    command.add_argument("--out", type=Path, help="the file (NAME.html here)")
+    _explained(command)
+
+
+def _explained(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--explained", type=Path, default=Path("explained"), help="what `deepshard explain` wrote (explained)"
     )
