@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 
-from commands import caching, comparing, curating, exporting, hub, looking, splitting, training
+from commands import browsing, caching, comparing, curating, exporting, hub, looking, splitting, training
 from commands.words import Commands
 
 
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         description="Aligned faces from deepfake datasets, splits in SQL, and training on them.",
     )
     commands = Commands(whole)
-    for job in (curating, looking, splitting, caching, exporting, hub, comparing, training):
+    for job in (curating, looking, browsing, splitting, caching, exporting, hub, comparing, training):
         job.add_to(commands)
     return whole
 
