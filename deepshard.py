@@ -15,6 +15,10 @@ from commands.words import Commands
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit status (0, 1 for a finding, 2 for an error, 130 for Ctrl-C)."""
     arguments = parser().parse_args(argv)
+    if argv is None:  # a process of ours
+        from shards.arrow import without_pandas
+
+        without_pandas()
     try:
         return arguments.command(arguments) or 0
     except KeyboardInterrupt:

@@ -39,7 +39,7 @@ class Place:
         """A command in this folder, to its end."""
         command = [*program, *map(str, words)]
         return subprocess.run(
-            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=300
+            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=900
         )
 
     def ok(self, *words: str | Path, program: tuple[str, ...] = ("deepshard",)) -> str:

@@ -204,7 +204,7 @@ def test_a_decoder_that_hangs_or_crashes_costs_a_second_try_and_one_video(good, 
         (root / f"{name}.mp4").write_bytes(good)
     catalog, store = scan(root, tmp_path)
     monkeypatch.setattr(curation.run, "start_worker", start_with_bad_decoders)
-    report = curate(catalog, store, RECIPE, workers=2, stall_s=5)
+    report = curate(catalog, store, RECIPE, workers=2, stall_s=8)
     assert report.counts == {"done": 2, "no_face": 0, "failed": 1}
     rows = attempts(catalog)
     check_rows(rows, store, root)

@@ -1,5 +1,6 @@
 """Whatever ends a curation, and wherever: the next one continues, and the end is that of a run nobody disturbed."""
 
+import contextlib
 import json
 import os
 import random
@@ -78,20 +79,24 @@ def workers_of(driver: subprocess.Popen) -> list[psutil.Process]:
 
 @pytest.mark.soak
 def test_killed_at_random_driver_or_worker(videos):
-    """A worker is killed at most twice in a run: a video whose worker is killed three times running is given up."""
+    """A worker is killed at most twice in a run: a video whose worker is killed three times running is given up.
+
+    Where a worker is meant and none has begun yet, nobody is killed, so that a slow machine loses workers too.
+    """
     assert start(videos).wait() == 0
     whole = stopping.state(videos / "place")
     shutil.rmtree(videos / "place")
     chance, killed, ended = random.Random(4), {"driver": 0, "worker": 0}, 0
-    while sum(killed.values()) < scale(5, 200):
+    while sum(killed.values()) < scale(5, 200) or not min(killed.values()):
         driver, hits = start(videos), 0
         while driver.poll() is None:
             time.sleep(chance.uniform(0, 2.5))
             workers = workers_of(driver)
-            if workers and hits < 2 and chance.random() < 0.6:
-                chance.choice(workers).kill()
-                killed["worker"] += 1
-                hits += 1
+            if hits < 2 and chance.random() < 0.6:
+                with contextlib.suppress(IndexError, psutil.NoSuchProcess):  # none yet, or just gone
+                    chance.choice(workers).kill()
+                    killed["worker"] += 1
+                    hits += 1
             elif chance.random() < 0.5 and driver.poll() is None:
                 driver.kill()
                 killed["driver"] += 1
@@ -102,7 +107,7 @@ def test_killed_at_random_driver_or_worker(videos):
             shutil.rmtree(videos / "place")
         else:
             assert driver.returncode == -signal.SIGKILL
-    if (videos / "place" / "store").exists():
+    if not ended or (videos / "place" / "store").exists():
         assert start(videos).wait() == 0
         assert stopping.state(videos / "place") == whole
         ended += 1
@@ -125,12 +130,12 @@ def test_a_second_run_says_who_is_at_work_and_everybody_may_look(videos):
     seen = []
     while driver.poll() is None:
         if list(place.glob("store/parts/*/plan.parquet")):
+            if not seen:
+                with pytest.raises(CurationError, match=f"process {driver.pid} on "):
+                    stopping.curate(place)
             seen.append(json.loads(deepshard(place, "status", "--json").stdout))
             asked = deepshard(place, "sql", "SELECT count(*) AS n FROM faces", "--json")
             assert (asked.returncode, asked.stderr) == (0, "")
-            if len(seen) == 1:
-                with pytest.raises(CurationError, match=f"process {driver.pid} on "):
-                    stopping.curate(place)
         time.sleep(0.1)
     assert driver.returncode == 0
     assert stopping.curate(place) is None

@@ -24,7 +24,7 @@ SCRIPT = "training/run.py"
 def launch(*words) -> subprocess.CompletedProcess:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE")}
     done = subprocess.run(
-        [str(word) for word in words], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120
+        [str(word) for word in words], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=600
     )
     done.printed = done.stdout + done.stderr
     return done
