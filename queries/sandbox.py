@@ -31,6 +31,7 @@ from queries.errors import CatalogBusy, CatalogError, QueryError, SplitError, Sq
 from queries.locate import locate, read_stems
 
 _ANSWER = ("sample_id", "video_id", "partner_id", "role", "weight", "stream", "label")
+_OF_USED = "(?i)^(sample_id|video_id)(_1)?$"  # what is kept of a used split's answer; _1: DuckDB's name for the second one
 _OWN_MEMORY = 3 << 30  # address space of Python, Arrow and DuckDB before any query, bytes
 _ROWS_PER_BATCH = 1 << 16
 _ERRORS = {error.__name__: error for error in (QueryError, CatalogError, CatalogBusy, SqlError, SplitError)}
@@ -221,7 +222,7 @@ class _Kept:
     """What the parts of a split have in common: the tables of those that were run, by what was run; the stems."""
 
     def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
-        self.tables: dict[str, tuple[str, bool]] = {}
+        self.tables: dict[str, str] = {}
         self._db = db
 
     @cached_property
@@ -230,57 +231,76 @@ class _Kept:
 
 
 def _split(
-    db: duckdb.DuckDBPyConnection,
-    query: dict[str, Any],
-    words: statements.Vocabulary,
-    kept: "_Kept | None" = None,
+    db: duckdb.DuckDBPyConnection, query: dict[str, Any], words: statements.Vocabulary
 ) -> tuple[str, dict[str, Any]]:
     """A split's query for the columns that count, with its parameters; what it uses is at hand under its aliases."""
-    kept = _Kept(db) if kept is None else kept
+    sql, values = _checked(db, query, words, _Kept(db))
+    with _naming(query["file"]):
+        columns = _columns(_names(db, sql, values))
+    return f"SELECT {', '.join(columns)} FROM ({sql}\n)", values
+
+
+def _checked(
+    db: duckdb.DuckDBPyConnection, query: dict[str, Any], words: statements.Vocabulary, kept: "_Kept"
+) -> tuple[str, dict[str, Any]]:
+    """A split's query as it was written, with its parameters; what it uses is at hand under its aliases."""
     tables = {alias: _keep(db, used, words, kept) for alias, used in query["uses"].items()}
-    for alias, (table, faceless) in tables.items():
-        without = f"SELECT * FROM faceless WHERE video_id IN (SELECT video_id FROM {table} WHERE attempt IS NULL)"
-        db.execute(
-            f"""
-            CREATE OR REPLACE TEMP VIEW {alias} AS
-            SELECT faces.* FROM faces
-            SEMI JOIN {table} USING (attempt, frame_index, track)
-            WHERE attempt IN (SELECT attempt FROM {table})  -- follows; with it other attempts' rows are not read
-            {f"UNION ALL {without}" if faceless else ""}
-            """
-        )
+    for alias, table in tables.items():
+        db.execute(f"CREATE OR REPLACE TEMP VIEW {alias} AS FROM {table}")
     with _naming(query["file"]):
         checked = statements.check(db, query["sql"], words, repeatable=True)
         for name in checked.parameters - query["params"].keys():
             raise SqlError(f"${name} is not declared: add `-- param {name}: DEFAULT  (what it is)` to the file's head")
-        values = {name: query["params"][name] for name in checked.parameters}
-        db.execute(f"FROM ({checked.sql}\n) LIMIT 0", values)
-        columns = _columns([column[0] for column in db.description])
-        db.fetchall()
-    return f"SELECT {', '.join(columns)} FROM ({checked.sql}\n)", values
+    return checked.sql, {name: query["params"][name] for name in checked.parameters}
 
 
-def _keep(
-    db: duckdb.DuckDBPyConnection, used: dict[str, Any], words: statements.Vocabulary, kept: "_Kept"
-) -> tuple[str, bool]:
-    """Runs a split that another one uses: (table of its answer, located; does it list videos without a face)."""
+def _keep(db: duckdb.DuckDBPyConnection, used: dict[str, Any], words: statements.Vocabulary, kept: "_Kept") -> str:
+    """Runs a split that another one uses: the table of its faces, and of its videos without one, as in `faces_or_none`.
+
+    A table and no view: macros mention what they are given several times, and a view is joined anew at each mention.
+    """
     known = json.dumps(used, sort_keys=True)
     if known in kept.tables:
         return kept.tables[known]
-    sql, values = _split(db, used, words, kept)
-    with _naming(used["file"]):
-        # a split without a column video_id names no video without a face
-        answer = db.sql(f"SELECT NULL::VARCHAR AS video_id WHERE false UNION ALL BY NAME {sql}", params=values)
-        rows = answer.to_arrow_table()
+    sql, values = _checked(db, used, words, kept)
     table = f"_kept_{len(kept.tables)}"
-    (numbers,) = locate(kept.stems, rows["sample_id"])
-    db.register("_arriving", pa.table({"video_id": rows["video_id"], **{n: numbers[n] for n in numbers.column_names}}))
-    db.execute(f"CREATE TEMP TABLE {table} AS FROM _arriving")
-    db.unregister("_arriving")
+    with _naming(used["file"]):
+        try:  # at once, as planning takes about as long as a draw
+            db.execute(f"CREATE TEMP TABLE _answer AS SELECT COLUMNS('{_OF_USED}') FROM ({sql}\n)", values)
+        except duckdb.BinderException:
+            _columns(_names(db, sql, values))  # none of these columns? Then this says which there are
+            raise
+        answer = db.sql("FROM _answer").to_arrow_table()
+        given = _columns(answer.column_names)
+    answer = answer.rename_columns([name.lower() for name in answer.column_names])
+    (located,) = locate(kept.stems, answer["sample_id"])
+    # a split without a column video_id names no video without a face
+    videos = answer["video_id"] if "video_id" in given else pa.nulls(len(answer), pa.string())
+    db.register("_located", located.append_column("video_id", videos))
+    without = "UNION ALL FROM faceless WHERE video_id IN (SELECT video_id FROM _located WHERE attempt IS NULL)"
+    db.execute(
+        f"""
+        CREATE TEMP TABLE {table} AS
+        SELECT faces.* FROM faces
+        SEMI JOIN _located USING (attempt, frame_index, track)
+        WHERE attempt IN (SELECT attempt FROM _located)  -- follows; with it other attempts' rows are not read
+        {without if videos.null_count < len(videos) and located["attempt"].null_count else ""}
+        """
+    )
+    db.unregister("_located")
+    db.execute("DROP TABLE _answer")
     for alias in used["uses"]:
         db.execute(f"DROP VIEW temp.main.{alias}")
-    kept.tables[known] = table, numbers["attempt"].null_count > 0
-    return kept.tables[known]
+    kept.tables[known] = table
+    return table
+
+
+def _names(db: duckdb.DuckDBPyConnection, sql: str, values: dict[str, Any]) -> list[str]:
+    """The columns of a query."""
+    db.execute(f"FROM ({sql}\n) LIMIT 0", values)
+    names = [column[0] for column in db.description]
+    db.fetchall()
+    return names
 
 
 @contextlib.contextmanager
