@@ -77,32 +77,40 @@ def take_in(catalog: Path, store: Path) -> dict[str, float]:
 
 
 def pin_one(catalog: Path, store: Path, file: str) -> dict[str, Any]:
-    """In this process: seconds of a pin without its lints, and of these."""
-    linting = []
+    """In this process: seconds of a pin without its lints, and of these; ``cpu_s``: processor time of both processes."""
+    linting, lint_cpu = [], []
 
     def timed(function):
         def call(db):
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), _cpu()
             try:
                 return function(db)
             finally:
                 linting.append(time.perf_counter() - began)
+                lint_cpu.append(_cpu() - cpu)
 
         return call
 
     lints.run, pinning.describe = timed(lints.run), timed(pinning.describe)
     pa.scalar(0)  # at its first scalar pyarrow imports pandas
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), _cpu()
     pinned = pinning.pin(catalog, store, ROOT / "queries" / file, params=PARAMS.get(file, {}))
     took = time.perf_counter() - began
     peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return {
         "rows": pinned.rows,
         "split_s": took - sum(linting),
+        "cpu_s": _cpu() - cpu - sum(lint_cpu),
         "lint_s": sum(linting),
         "peak_mb": max(peaks),
         "path": str(pinned.path),
     }
+
+
+def _cpu() -> float:
+    """Seconds that this process and its finished children have computed: what a machine with other work does not change."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def pandas_split(store: Path) -> dict[str, Any]:
@@ -161,7 +169,8 @@ def measure(folder: Path, faces: int, videos: int, match: str, usual: bool) -> d
             forget(catalog)
             splits[file] = one = in_process("--pin", store, catalog, file)
             print(
-                f"{file:42} {one['rows']:9,} faces {one['split_s']:6.2f} s {one['lint_s']:6.2f} s lints "
+                f"{file:42} {one['rows']:9,} faces {one['split_s']:6.2f} s ({one['cpu_s']:.2f} CPU) "
+                f"{one['lint_s']:6.2f} s lints "
                 f"{one['peak_mb']:6,.0f} MiB",
                 flush=True,
             )

@@ -104,9 +104,9 @@ def _serve(request: dict[str, Any], limits: Limits, output: Any) -> list[bool]:
         db.execute("SET enable_external_access = false")
         db.execute("SET lock_configuration = true")
         if request["kind"] == "split":
-            from queries import sandbox  # brings NumPy: not for every child
+            from queries.nested import prepare  # brings NumPy: not for every child
 
-            sql, values = sandbox._split(db, request["query"], words)
+            sql, values = prepare(db, request["query"], words)
             more = [_write(db.sql(sql, params=values), limits, output)]
         else:
             checked = statements.check(db, request["sql"], words)

@@ -42,28 +42,29 @@ CREATE OR REPLACE MACRO identities(target_id, source_id, visible_id) AS
 -- drawn_per(t, per, n, seed): up to n faces of each value of the column `per`, by seeded draw.
 --   FROM drawn_per(train, method, n := 2000, seed := 1)
 -- Faces are counted by the top 12 bits of their draw. So the n-th of each value, its edge, is found by sorting one bucket
--- alone, with ties broken by sample_id, and everything up to the edge is taken.
+-- alone, with ties broken by sample_id, and everything up to the edge is taken. Draws are made once, in a table that takes
+-- the place of t: written out where they are needed, they are computed and planned at each place.
 CREATE OR REPLACE MACRO drawn_per(t, per, n, seed) AS TABLE
-    WITH _buckets AS (
-        SELECT per AS _part, draw(draw_key, seed) >> 52 AS _bucket, count(*) AS _faces
-        FROM query_table(t) WHERE sample_id IS NOT NULL GROUP BY ALL
+    WITH _numbered AS (
+        SELECT *, draw(draw_key, seed) AS _number FROM query_table(t)
+    ), _buckets AS (
+        SELECT per AS _part, _number >> 52 AS _bucket, count(*) AS _faces
+        FROM _numbered WHERE sample_id IS NOT NULL GROUP BY ALL
     ), _filled AS (
         SELECT *, sum(_faces) OVER (PARTITION BY _part ORDER BY _bucket) AS _total FROM _buckets
     ), _last AS (
-        SELECT _part AS _last_part, min(_bucket) AS _bucket, n - min(_total - _faces) AS _room
+        SELECT _part, min(_bucket) AS _bucket, n - min(_total - _faces) AS _room
         FROM _filled WHERE _total >= n GROUP BY _part
     ), _edge AS (
-        SELECT _last_part AS _edge_part, draw(draw_key, seed) AS _draw, sample_id AS _id
-        FROM query_table(t) JOIN _last ON per IS NOT DISTINCT FROM _last_part AND draw(draw_key, seed) >> 52 = _bucket
+        SELECT _part, _number AS _last_number, sample_id AS _last_id
+        FROM _numbered JOIN _last ON per IS NOT DISTINCT FROM _part AND _number >> 52 = _bucket
         WHERE sample_id IS NOT NULL
-        QUALIFY row_number() OVER (PARTITION BY _last_part ORDER BY draw(draw_key, seed), sample_id) = _room
+        QUALIFY row_number() OVER (PARTITION BY _part ORDER BY _number, sample_id) = _room
     )
-    SELECT _f.*
-    FROM query_table(t) _f
-    LEFT JOIN _last ON per IS NOT DISTINCT FROM _last_part
-    LEFT JOIN _edge ON per IS NOT DISTINCT FROM _edge_part
-    WHERE _f.sample_id IS NULL OR _bucket IS NULL
-       OR draw(_f.draw_key, seed) < _draw OR (draw(_f.draw_key, seed) = _draw AND _f.sample_id <= _id);
+    SELECT _f.* EXCLUDE (_number)
+    FROM _numbered _f LEFT JOIN _edge ON per IS NOT DISTINCT FROM _part
+    WHERE sample_id IS NULL OR (_last_number IS NULL AND n > 0)
+       OR _number < _last_number OR (_number = _last_number AND sample_id <= _last_id);
 
 -- drawn(t, n, seed): up to n faces by seeded draw.  FROM drawn(train, n := 500, seed := 1)
 CREATE OR REPLACE MACRO drawn(t, n, seed) AS TABLE FROM drawn_per(t, 0, n, seed);
@@ -74,9 +75,11 @@ CREATE OR REPLACE MACRO per_class(t, n, seed) AS TABLE FROM drawn_per(t, label, 
 -- balanced(t, n, seed): as many real as fake faces, n of each or as many as the rarer class has; without n the latter.
 --   FROM balanced(train, n := 8000, seed := 1)   FROM balanced(train, seed := 1)
 CREATE OR REPLACE MACRO balanced(t, seed, n := 9223372036854775807) AS TABLE
-    WITH _buckets AS (
-        SELECT label AS _part, draw(draw_key, seed) >> 52 AS _bucket, count(*) AS _faces
-        FROM query_table(t) WHERE sample_id IS NOT NULL GROUP BY ALL
+    WITH _numbered AS (
+        SELECT *, draw(draw_key, seed) AS _number FROM query_table(t)
+    ), _buckets AS (
+        SELECT label AS _part, _number >> 52 AS _bucket, count(*) AS _faces
+        FROM _numbered WHERE sample_id IS NOT NULL GROUP BY ALL
     ), _filled AS (
         SELECT *, sum(_faces) OVER (PARTITION BY _part ORDER BY _bucket) AS _total FROM _buckets
     ), _wanted AS (
@@ -87,15 +90,14 @@ CREATE OR REPLACE MACRO balanced(t, seed, n := 9223372036854775807) AS TABLE
         SELECT _part, min(_bucket) AS _bucket, _each - min(_total - _faces) AS _room
         FROM _filled, _wanted WHERE _total >= _each GROUP BY _part, _each
     ), _edge AS (
-        SELECT _part, draw(draw_key, seed) AS _draw, sample_id AS _id
-        FROM query_table(t) JOIN _last ON label = _part AND draw(draw_key, seed) >> 52 = _bucket
+        SELECT _part, _number AS _last_number, sample_id AS _last_id
+        FROM _numbered JOIN _last ON label = _part AND _number >> 52 = _bucket
         WHERE sample_id IS NOT NULL
-        QUALIFY row_number() OVER (PARTITION BY _part ORDER BY draw(draw_key, seed), sample_id) = _room
+        QUALIFY row_number() OVER (PARTITION BY _part ORDER BY _number, sample_id) = _room
     )
-    SELECT _f.*
-    FROM query_table(t) _f LEFT JOIN _edge ON label = _part
-    WHERE _f.sample_id IS NULL
-       OR draw(_f.draw_key, seed) < _draw OR (draw(_f.draw_key, seed) = _draw AND _f.sample_id <= _id);
+    SELECT _f.* EXCLUDE (_number)
+    FROM _numbered _f LEFT JOIN _edge ON label = _part
+    WHERE sample_id IS NULL OR _number < _last_number OR (_number = _last_number AND sample_id <= _last_id);
 
 -- frames_per_video(t, n): up to n frames of every video, evenly spaced among those that t has of it (the same that `evenly`
 -- picks); all faces of a frame that is taken.  FROM frames_per_video(train, n := 16)

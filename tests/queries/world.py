@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import queries
-from queries import manifest, sandbox, shadow, statement
+from queries import manifest, nested, shadow, statement
 from queries.catalog import connect_read
 from queries.pin import pin
 from queries.split import read_split
@@ -91,7 +91,7 @@ def run_here(catalog, query, recipe_hash=None, limits=None):
         words = statement.vocabulary(db)
         if recipe_hash:
             shadow.keep_recipe(db, recipe_hash)
-        sql, values = sandbox._split(db, asdict(query), words)
+        sql, values = nested.prepare(db, asdict(query), words)
         return db.sql(sql, params=values).to_arrow_table()
 
 
