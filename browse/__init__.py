@@ -1,0 +1,1 @@
+"""Looking at what the catalog holds: pages over HTTP, and reports to send to somebody."""
