@@ -1,8 +1,8 @@
 """A contact sheet: the faces of a video over time, with landmarks, mask and the original at the same frame beside them.
 
 Where the catalog and the pixels meet: `queries` says which bytes, `shards` reads and checks them, OpenCV draws. Frames
-that gave no face have a cell too, because gaps are what one looks for. A member that cannot be read is a cell that says so,
-and a fault that the caller is told of.
+that gave no face have a cell too, because gaps are what one looks for. A member that cannot be read is a cell that says
+so, and a fault that the caller is told of.
 """
 
 import json
@@ -90,7 +90,7 @@ class _Reader:
     def pixels(self, face: dict[str, Any] | None, member: str, side: int) -> np.ndarray:
         """A cell, uint8 [side,side,3]."""
         if face is None:
-            return _empty(side, "not there")
+            return _empty(side, "no face of this frame")
         if face[f"{member}_offset"] is None:
             return _empty(side, f"no {member}")
         data = self.bytes_of(face, member)
@@ -124,7 +124,8 @@ def _strip(
     asked: dict[str, Any] | None,
 ) -> np.ndarray:
     """Columns of frames; rows: frame number, face, landmarks, and where there are any, the original and the mask."""
-    masks = any(face["mask_offset"] is not None for face in followed.values())
+    # the mask of a real face is all zero
+    masks = video["label"] == 1 and any(face["mask_offset"] is not None for face in followed.values())
     rows = ["face", "landmarks", *(["original"] if video["original_video"] else []), *(["mask"] if masks else [])]
     columns = [np.vstack([_text("", GUTTER), *[_cell_text(row, GUTTER, CELL) for row in rows]])]
     for frame in frames:
@@ -147,14 +148,12 @@ def _strip(
     return np.hstack([_pad(column, height) for column in columns])
 
 
-def _large(
-    reader: _Reader, face: dict[str, Any], originals: list[dict[str, Any]], video: dict[str, Any]
-) -> np.ndarray:
+def _large(reader: _Reader, face: dict[str, Any], originals: list[dict[str, Any]], video: dict[str, Any]) -> np.ndarray:
     """The face that was asked for at twice the size: as it is, with landmarks, its original, its mask."""
     cells = {"face": reader.pixels(face, "image", LARGE), "landmarks": reader.landmarks(face, LARGE)}
     if video["original_video"]:
         cells["original, same frame"] = reader.pixels(_same_frame(originals, face), "image", LARGE)
-    if face["mask_offset"] is not None:
+    if face["mask_offset"] is not None and video["label"] == 1:
         cells["mask"] = reader.pixels(face, "mask", LARGE)
     return np.hstack([np.vstack([_text(name, LARGE), _framed(cell)]) for name, cell in cells.items()])
 
@@ -208,7 +207,9 @@ def _closing(faces: list[dict[str, Any]], missing: dict[int, str], frames: list[
     for frame, reason in missing.items():
         reasons.setdefault(reason or "no reason given", []).append(frame)
     for reason, of in sorted(reasons.items(), key=lambda item: -len(item[1]))[:5]:
-        lines.append(f"{len(of)} without a face: {reason} (frames {', '.join(map(str, of[:12]))}{' ...' if of[12:] else ''})")
+        lines.append(
+            f"{len(of)} without a face: {reason} (frames {', '.join(map(str, of[:12]))}{' ...' if of[12:] else ''})"
+        )
     tracks = len({face["track"] for face in faces})
     if tracks > _MOST_TRACKS:
         lines.append(f"{_MOST_TRACKS} of {tracks} people are shown")

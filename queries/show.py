@@ -1,7 +1,7 @@
 """All that is known of one video, or of one face of it: from the catalog, and from the pinned splits that hold it.
 
-A face is named by its sample_id or key, a video by its video_id, both by a part that means one only. A face is found by its
-video, frame and track, so that no list of ten million names is read.
+A face is named by its sample_id or key, a video by its video_id, both by a part that means one only. A face is found by
+its video, frame and track, so that no list of ten million names is read.
 """
 
 import json
@@ -31,9 +31,9 @@ class Known:
     """What is known of a video, and of one face of it. Rows are dicts with the columns of the catalog.
 
     ``video``: with corrections applied; ``face``: of `faces`, or None where a video was asked for; ``attempts``: what
-    became of the video, newest first, with why frames are missing; ``original``, ``fakes``, ``qualities``: its real clip,
-    what was made of it, the same clip in other qualities; ``splits``: pinned ones that hold the face, or faces of the
-    video; ``predictions``: a row per run, checkpoint and split; ``duplicates``; ``persons``: by their faces;
+    became of the video, newest first, with why frames are missing; ``original``, ``fakes``, ``qualities``: its real
+    clip, what was made of it, the same clip in other qualities; ``splits``: pinned ones that hold the face, or faces of
+    the video; ``predictions``: a row per run, checkpoint and split; ``duplicates``; ``persons``: by their faces;
     ``relatives``: (identity, its other name); ``corrections``.
     """
 
@@ -151,7 +151,9 @@ def _find(db: duckdb.DuckDBPyConnection, name: str) -> tuple[str, dict[str, Any]
         return _only(name, "videos", videos), None
     named = _FACE.fullmatch(name)
     if named is None:
-        raise ShowError(f"nothing in the catalog is called {name}: give a sample_id, a key, a video_id or a part of one")
+        raise ShowError(
+            f"nothing in the catalog is called {name}: give a sample_id, a key, a video_id or a part of one"
+        )
     hashes = _HASHES.fullmatch(named["head"])
     videos = _videos(db, hashes["video"] if hashes else named["head"])
     if not videos:
