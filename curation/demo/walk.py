@@ -68,7 +68,7 @@ def walk(folder: Path, size: str = "full", overrides: tuple[str, ...] = ()) -> l
     # dlib has its weights in its package; the default aligner would download some
     _deepshard(folder, "curate", "--recipe", "default", "--aligner", "dlib", "--sampling", SAMPLING)
     _deepshard(folder, "sql", "SELECT dataset, method, label, count(*) AS faces FROM faces GROUP BY ALL ORDER BY ALL")
-    _deepshard(folder, "split", "pin", *TRAINED_ON, *_fewer(SIZES[size].frames))
+    _deepshard(folder, "split", "pin", *TRAINED_ON, *fewer(SIZES[size].frames))
     _deepshard(folder, "split", "pin", *TESTED_ON)
     record = folder / "store" / "runs" / RUN / "run.json"
     if record.exists() and json.loads(record.read_text())["status"] == "finished":
@@ -87,7 +87,7 @@ def walk(folder: Path, size: str = "full", overrides: tuple[str, ...] = ()) -> l
     return results
 
 
-def _fewer(frames: int) -> list[str]:
+def fewer(frames: int) -> list[str]:
     """What to tell f2f_train where the videos are so short that it would leave no real face."""
     return [] if frames > _DRAWN else ["--param", f"frames_per_video={frames // 2}"]
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from curation.demo import DemoError, Size, make_demo
+from curation.demo import DemoError, Size, make_demo, walk
 from curation.demo.blend import poisson
 from curation.demo.draws import evenly
 from curation.demo.encode import encode
@@ -27,6 +28,7 @@ from curation.demo.people import make_person
 from curation.demo.photograph import open_photograph
 from curation.demo.tree import make_clip
 from curation.demo.warp import MIRRORED, fit_similarity, mesh_map, move, thin_plate, triangles_of
+from tests.conftest import copy_of
 
 MICRO = Size(
     train=1, val=0, test=0, frames=4, methods=("Deepfakes", "Face2Face"), c40_pairs=0,
@@ -439,3 +441,11 @@ def test_poisson_blending_of_a_frame_into_itself_changes_nothing(footage):
     mask[y0:y1, x0 : x1 - 1] = True
     for part in (mask, np.roll(mask, 1, 1)):  # odd and even widths are centred differently
         assert np.abs(poisson(frame, frame, part).astype(int) - frame)[part].mean() < 1
+
+
+def test_the_splits_of_the_demo_hold_faces_where_videos_are_shorter_than_a_training_set_draws(curated, tmp_path):
+    place = copy_of(curated, tmp_path / "place")  # six frames of each video
+    said = place.ok("split", "pin", *walk.TRAINED_ON, *walk.fewer(6)) + place.ok("split", "pin", *walk.TESTED_ON)
+    pinned = set(re.findall(r"^(\w+)@", said, re.MULTILINE))
+    assert pinned == {"f2f_train", "f2f_val", *(name for name, _ in walk.SITUATIONS)}
+    assert walk.fewer(SIZES["full"].frames) == walk.fewer(SIZES["small"].frames) == []
