@@ -20,8 +20,6 @@ from curation.frames.sampling import Sampling, SamplingError
 
 PIXELS_VERSION = 1
 
-LOSSLESS = ("png", "webp")
-
 
 class RecipeError(ValueError):
     """A recipe that cannot be used; the message names the key and what it may be."""

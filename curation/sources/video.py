@@ -55,10 +55,6 @@ class Video:
         """The file (``kind`` frames: the folder) under the source's root, with its true bytes."""
         return place_of(root) / unspell(self.path)
 
-    def mask_file(self, root: str | Place) -> Place | None:
-        """The mask's file, or folder of mask images, or None."""
-        return None if self.mask_path is None else place_of(root) / unspell(self.mask_path)
-
 
 def identify(dataset: str, method: str, quality: str, name: str) -> str:
     """The ``video_id`` of a spelled name: the key is made from the name on disk."""
