@@ -34,7 +34,9 @@ def histogram(found: Distribution, width: int = 320, height: int = 96) -> Markup
         f"{escape(edges[i])} to {escape(edges[i + 1])} {escape(found.unit)}: {one:,} real, {other:,} fake</title></rect>"
         for i, (_, one, other) in enumerate(bars)
     )
-    marks = {0: "start", len(bars) // 2: "middle", len(bars): "end"} if len(bars) > 3 else {0: "start", len(bars): "end"}
+    marks = (
+        {0: "start", len(bars) // 2: "middle", len(bars): "end"} if len(bars) > 3 else {0: "start", len(bars): "end"}
+    )
     words = "".join(
         f'<text x="{_LEFT + i * step:.1f}" y="{height - 3}" text-anchor="{anchor}">{escape(edges[i])}'
         f"{escape(found.unit)}</text>"

@@ -72,11 +72,15 @@ class Filters:
 
     def words(self) -> str:
         """What is chosen, in one line."""
-        said = [f"{name.replace('_', ' ')} {' or '.join(getattr(self, name))}" for name in _COLUMNS if getattr(self, name)]
+        said = [
+            f"{name.replace('_', ' ')} {' or '.join(getattr(self, name))}" for name in _COLUMNS if getattr(self, name)
+        ]
         said += [("real", "fake")[self.label]] if self.label is not None else []
         said += [f"{name} {getattr(self, name)}" for name in ("identity", "split", "run") if getattr(self, name)]
         if self.least is not None or self.most is not None:
-            said.append(f"score {0 if self.least is None else self.least:g} to {1 if self.most is None else self.most:g}")
+            said.append(
+                f"score {0 if self.least is None else self.least:g} to {1 if self.most is None else self.most:g}"
+            )
         return ", ".join(said) or "all faces"
 
     def sql(self, card: Mapping[str, Any] | None = None, columns: str = "", ordered: bool = True) -> str:
@@ -197,6 +201,8 @@ def options(place: Place) -> Options:
             ).fetchall()
             for name in _COLUMNS
         }
-        splits = db.execute("SELECT name || '@' || hash[:12] FROM splits ORDER BY created_at DESC, name, hash").fetchall()
+        splits = db.execute(
+            "SELECT name || '@' || hash[:12] FROM splits ORDER BY created_at DESC, name, hash"
+        ).fetchall()
         runs = db.execute("SELECT run_id FROM runs ORDER BY created_at DESC, run_id").fetchall()
     return Options(columns, [name for (name,) in splits], [name for (name,) in runs])

@@ -33,8 +33,7 @@ class Page:
 
 def page(place: Place, sql: str, offset: int = 0, size: int = SIZE) -> Page:
     """A page of the answer of one SELECT. Raises SqlError, CatalogError, CatalogBusy."""
-    answer = place.ask(f"SELECT * FROM (\n{sql}\n) LIMIT {size + 1} OFFSET {offset}")
-    more, answer = len(answer) > size, answer.slice(0, size)
+    answer, more = place.page(sql, offset, size)
     named = "sample_id" in answer.column_names and pa.types.is_string(answer.schema.field("sample_id").type)
     rows = [list(row.values()) for row in answer.to_pylist()]
     return Page(

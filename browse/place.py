@@ -5,7 +5,6 @@ rows: the server stays small, and what takes too long is killed. Small look-ups 
 open, so that curation can write while people look.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +44,11 @@ class Place:
         """The answer of one SELECT, from the sandbox. Raises SqlError, CatalogError, CatalogBusy."""
         return sandbox.run(self.catalog, sql, self.limits)
 
+    def page(self, sql: str, offset: int, rows: int) -> tuple[pa.Table, bool]:
+        """``rows`` rows of that from ``offset`` on, and whether there are more."""
+        table = self.ask(f"SELECT * FROM (\n{sql}\n) LIMIT {rows + 1} OFFSET {offset}")
+        return table.slice(0, rows), len(table) > rows
+
     @contextmanager
     def look(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The catalog, for a small question of our own. Raises CatalogError, CatalogBusy."""
@@ -53,12 +57,12 @@ class Place:
 
     def plain(self, message: str) -> str:
         """A message without the folders of this machine."""
-        roots = [self.catalog.resolve().parent, self.store.resolve().parent, self.to.resolve(), Path(__file__).parents[1]]
+        roots = [
+            self.catalog.resolve().parent,
+            self.store.resolve().parent,
+            self.to.resolve(),
+            Path(__file__).parents[1],
+        ]
         for root in sorted({str(root) for root in roots}, key=len, reverse=True):
             message = message.replace(f"{root}/", "")
         return message
-
-
-def since(began: float) -> float:
-    """Seconds since ``time.perf_counter()`` was ``began``."""
-    return time.perf_counter() - began

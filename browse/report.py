@@ -70,7 +70,12 @@ def report(place: Place, name: str, out: Path | None = None) -> Path:
     path = out or Path(f"{title}.html")
     path.parent.mkdir(parents=True, exist_ok=True)
     page = pages.render(
-        "report.html", title=title, body=pages.safe(text), style=pages.safe(style), left_out=shown.left_out, lost=shown.lost
+        "report.html",
+        title=title,
+        body=pages.safe(text),
+        style=pages.safe(style),
+        left_out=shown.left_out,
+        lost=shown.lost,
     )
     with whole_file(path) as file:
         file.write(page.encode())

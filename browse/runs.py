@@ -99,7 +99,9 @@ def scores(place: Place, run_id: str) -> list[Scores]:
     ).to_pylist()
     curves = {
         "frame": _curves(place, f"SELECT {_WHICH}, label, score {predictions} AND sample_id IS NOT NULL"),
-        "video": _curves(place, f"SELECT {_WHICH}, label, avg(score) AS score {predictions} GROUP BY {_WHICH}, video_id, label"),
+        "video": _curves(
+            place, f"SELECT {_WHICH}, label, avg(score) AS score {predictions} GROUP BY {_WHICH}, video_id, label"
+        ),
     }
     found: dict[tuple[str, ...], dict[int, tuple[int, int]]] = {}
     for row in bins:

@@ -62,14 +62,18 @@ def application(place: Place, watch: guard.Guard) -> web.Application:
 
 async def serve(place: Place, host: str, port: int, watch: guard.Guard, ready: Callable[[str], None]) -> None:
     """Serves until it is cancelled; ``ready`` is given the address to open. Raises BrowseError if it cannot be bound."""
-    runner = web.AppRunner(application(place, watch), max_line_size=_LONGEST, handler_cancellation=True, access_log=None)
+    runner = web.AppRunner(
+        application(place, watch), max_line_size=_LONGEST, handler_cancellation=True, access_log=None
+    )
     await runner.setup()
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             listening = socket.create_server((host, port), family=family)
         except OSError as error:
-            raise BrowseError(f"{host} port {port} cannot be listened on ({error.strerror}): name another --port") from None
+            raise BrowseError(
+                f"{host} port {port} cannot be listened on ({error.strerror}): name another --port"
+            ) from None
         await web.SockSite(runner, listening).start()
         ready(_address(host, listening.getsockname()[1], watch.token))
         await asyncio.Event().wait()
@@ -225,7 +229,9 @@ async def split(request: web.Request) -> web.Response:
 async def split_faces(request: web.Request) -> web.Response:
     """A page of a split's faces, as a part of the page."""
     try:
-        found = await asyncio.to_thread(splits.members, request.app[PLACE], request.query.get("ref", ""), _offset(request))
+        found = await asyncio.to_thread(
+            splits.members, request.app[PLACE], request.query.get("ref", ""), _offset(request)
+        )
     except _MENDED as error:
         return _refused(request, error)
     return _page("answer.html", page=found)
@@ -304,7 +310,12 @@ async def heat_map(request: web.Request) -> web.Response:
 
 async def static(request: web.Request) -> web.StreamResponse:
     """Style, script and icon, which come with the package."""
-    known = {"style.css": "text/css", "page.js": "text/javascript", "theme.js": "text/javascript", "icon.svg": "image/svg+xml"}
+    known = {
+        "style.css": "text/css",
+        "page.js": "text/javascript",
+        "theme.js": "text/javascript",
+        "icon.svg": "image/svg+xml",
+    }
     name = request.match_info["name"]
     if name not in known:
         raise web.HTTPNotFound(reason="no such file")

@@ -51,7 +51,7 @@ def new_place(folder: Path, tree: Path) -> Place:
     """A working folder without a store: links to the videos and to the rooms, and a copy of training/ to write in."""
     folder.mkdir(parents=True)
     (folder / "videos").symlink_to(tree)
-    for room in ("commands", "curation", "shards", "queries", "deepshard.py"):
+    for room in ("browse", "commands", "curation", "shards", "queries", "deepshard.py"):
         (folder / room).symlink_to(REPOSITORY / room)
     shutil.copytree(REPOSITORY / "training", folder / "training", ignore=shutil.ignore_patterns("__pycache__"))
     return Place(folder)

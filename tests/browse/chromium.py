@@ -82,7 +82,9 @@ class Tab:
                 found = self.call("Runtime.evaluate", expression=watch, returnByValue=True, awaitPromise=True)
             except Gone:  # the page was left while it was watched; its successor is asked
                 continue
-            assert found["result"].get("value"), f"{condition} did not come: {self.ask('document.body.innerText')[:2000]}"
+            assert found["result"].get("value"), (
+                f"{condition} did not come: {self.ask('document.body.innerText')[:2000]}"
+            )
             return
         raise AssertionError(f"{condition}: the page was left again and again")
 
