@@ -1,22 +1,16 @@
 """Runs one statement from a stranger in a child process that can be killed, and hands its answer back as Arrow.
 
-The child opens the catalog read-only, shuts files, network, extensions and its own configuration, and is held to limits
-by DuckDB (memory, no spilling to disk) and by the kernel (address space, processor time, size of what it writes). It
-writes the answer into a nameless temporary file that the parent then maps: nothing is copied twice. `deepshard sql` and
-pinning both come through here.
+Three walls: the statement's syntax tree is read, and whatever is more than one SELECT over the catalog is refused
+(statement.py); DuckDB is told to keep files, network and configuration shut and the kernel to limit the process
+(child.py); and every question has a process of its own (children.py), so that nothing is left for the next one.
+`deepshard sql`, pinning and whoever shows answers on a page come through here.
 """
 
 import contextlib
-import ctypes
 import json
-import mmap
-import os
-import resource
 import signal
 import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,26 +20,14 @@ import duckdb
 import pyarrow as pa
 
 from queries import statement as statements
-from queries.catalog import connect_read
-from queries.errors import CatalogBusy, CatalogError, QueryError, SplitError, SqlError
+from queries.children import UNTRUSTED, Child, Children, Limits, Reply
+from queries.errors import CatalogBusy, CatalogError, NoCatalog, QueryError, SplitError, SqlError
 from queries.locate import locate, read_stems
 
+__all__ = ["UNTRUSTED", "Children", "Limits", "Page", "Query", "ask", "count", "page", "run", "run_split"]
+
 _ANSWER = ("sample_id", "video_id", "partner_id", "role", "weight", "stream", "label")
-_OWN_MEMORY = 3 << 30  # address space of Python, Arrow and DuckDB before any query, bytes
-_ROWS_PER_BATCH = 1 << 16
-_ERRORS = {error.__name__: error for error in (QueryError, CatalogError, CatalogBusy, SqlError, SplitError)}
-_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LC_ALL", "LANG")
-_KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a statement may use: seconds on the clock, MiB of memory, MiB of answer, threads."""
-
-    time_s: float = 300.0
-    memory_mb: int = 4096
-    answer_mb: int = 4096
-    threads: int = field(default_factory=lambda: min(8, len(os.sched_getaffinity(0))))
+_ERRORS = {error.__name__: error for error in (QueryError, CatalogError, CatalogBusy, NoCatalog, SqlError, SplitError)}
 
 
 @dataclass(frozen=True)
@@ -58,9 +40,57 @@ class Query:
     uses: Mapping[str, "Query"] = field(default_factory=dict)
 
 
-def run(catalog: str | Path, sql: str, limits: Limits | None = None) -> pa.Table:
-    """The answer of one SELECT. Raises SqlError, CatalogError, CatalogBusy."""
-    return _run({"kind": "select", "query": {"sql": sql}}, catalog, limits or Limits())
+@dataclass(frozen=True)
+class Page:
+    """Some rows of an answer. ``more``: there are rows behind them; ask again from ``offset + table.num_rows``."""
+
+    table: pa.Table
+    more: bool
+
+
+def run(catalog: str | Path, sql: str, limits: Limits | None = None, children: Children | None = None) -> pa.Table:
+    """The answer of one SELECT. ``children``: to take a process from that is there already.
+
+    Raises SqlError, also where the answer has more than ``limits.rows`` rows, CatalogError, CatalogBusy. Their messages
+    hold nothing of this machine but the catalog's name, and unless ``limits.trusted`` neither do answers.
+    """
+    return _select(catalog, sql, [_asked()], limits, children)[0].table
+
+
+def page(
+    catalog: str | Path,
+    sql: str,
+    offset: int,
+    rows: int,
+    limits: Limits = UNTRUSTED,
+    children: Children | None = None,
+) -> Page:
+    """At most ``rows`` rows of the answer of one SELECT, from ``offset`` on; fewer where half of ``answer_mb`` is full.
+
+    The rest is neither kept nor sent, and where no order is asked for, not computed either. Pages of a statement
+    without ORDER BY need not fit together. Raises as ``run`` does.
+    """
+    return _select(catalog, sql, [_asked(rows=rows, offset=offset)], limits, children)[0]
+
+
+def count(catalog: str | Path, sql: str, limits: Limits = UNTRUSTED, children: Children | None = None) -> int:
+    """How many rows the answer of one SELECT has. Raises as ``run`` does."""
+    (found,) = ask(catalog, sql, ["SELECT count(*) AS rows FROM answer"], limits, children)
+    return found["rows"][0].as_py()
+
+
+def ask(
+    catalog: str | Path,
+    sql: str,
+    questions: Sequence[str],
+    limits: Limits = UNTRUSTED,
+    children: Children | None = None,
+) -> list[pa.Table]:
+    """What our own ``questions``, SELECTs from the table ``answer``, find in the answer of one SELECT, in one process.
+
+    Questions are trusted: never make them of what somebody typed. Raises as ``run`` does.
+    """
+    return [found.table for found in _select(catalog, sql, [_asked(one) for one in questions], limits, children)]
 
 
 def run_split(
@@ -73,148 +103,47 @@ def run_split(
     """
     request = {"kind": "split", "query": asdict(query), "recipe_hash": recipe_hash}
     try:
-        return _run(request, catalog, limits or Limits())
+        return _run(request, catalog, limits or Limits(), Child(bare=False))[0].table
     except SqlError as error:
         raise SplitError(f"{query.file}: {error}") from error
 
 
-def _run(request: dict[str, Any], catalog: str | Path, limits: Limits) -> pa.Table:
-    request |= {"catalog": os.path.abspath(catalog), "limits": asdict(limits)}
-    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    environment["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
-    with tempfile.TemporaryFile() as answer:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "queries.sandbox"],
-            stdin=subprocess.PIPE,
-            stdout=answer,
-            stderr=subprocess.PIPE,
-            env=environment,
-            cwd="/",
-        )
-        try:
-            _, said = child.communicate(json.dumps(request).encode(), timeout=limits.time_s)
-        except subprocess.TimeoutExpired:
-            raise SqlError(
-                f"the query was stopped after {limits.time_s:g} s: ask for less, or allow it more time"
-            ) from None
-        finally:
-            child.kill()
-            child.communicate()
-        _raise_for(child.returncode, said.decode(errors="replace"), limits)
-        mapped = mmap.mmap(
-            answer.fileno(), 0, access=mmap.ACCESS_READ
-        )  # lives as long as the table that points into it
-        return pa.ipc.open_stream(pa.py_buffer(mapped)).read_all()
+def _asked(question: str | None = None, rows: int | None = None, offset: int = 0) -> dict[str, Any]:
+    return {"question": question, "rows": rows, "offset": offset}
 
 
-def _raise_for(status: int, said: str, limits: Limits) -> None:
-    if status == 0:
-        return
-    last = said.strip().rpartition("\n")[2]
+def _select(
+    catalog: str | Path, sql: str, asked: list[dict[str, Any]], limits: Limits | None, children: Children | None
+) -> list[Page]:
+    child = children.take() if children else Child()
+    return _run({"kind": "select", "sql": sql, "asked": asked}, catalog, limits or Limits(), child)
+
+
+def _run(request: dict[str, Any], catalog: str | Path, limits: Limits, child: Child) -> list[Page]:
+    request |= {"catalog": str(Path(catalog).absolute()), "called": str(catalog), "limits": asdict(limits)}
+    try:
+        reply = child.ask(request, limits.time_s)
+    except subprocess.TimeoutExpired:
+        raise SqlError(
+            f"the query was stopped after {limits.time_s:g} s: ask for less, or allow it more time"
+        ) from None
+    if reply.status != 0:
+        raise _error(reply, limits)
+    answers = pa.BufferReader(pa.py_buffer(reply.answer))
+    return [Page(pa.ipc.open_stream(answers).read_all(), more) for more in json.loads(reply.said)["more"]]
+
+
+def _error(reply: Reply, limits: Limits) -> Exception:
+    last = reply.said.strip().rpartition("\n")[2]
     if last.startswith("{"):
         error = json.loads(last)
-        kind = _ERRORS[error["error"]]
-        raise kind(error["message"], error["line"]) if kind is SqlError else kind(error["message"])
-    if status == -signal.SIGXCPU:
-        raise SqlError(f"the query was stopped: it used its {limits.time_s:g} s on {limits.threads} threads")
-    if status < 0 or "MemoryError" in said or "bad_alloc" in said:
-        raise SqlError(f"the query broke down at its limit of {limits.memory_mb} MiB of memory: ask for less")
-    raise RuntimeError(f"the sandbox ended with status {status}:\n{said}")
-
-
-class _WithoutPandas:
-    """For pyarrow, which imports pandas where it finds it: that takes longer than most queries."""
-
-    @staticmethod
-    def find_spec(name: str, *_: Any) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
-
-
-def _main() -> None:
-    """The child: a request on standard input, the answer's Arrow stream on standard output, an error as JSON."""
-    sys.meta_path.insert(0, _WithoutPandas)
-    request = json.loads(sys.stdin.buffer.read())
-    limits = Limits(**request["limits"])
-    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    try:
-        _confine(limits)
-        _serve(request, limits, output)
-    except QueryError as error:
-        _say(error)
-    except duckdb.Error as error:
-        _say(statements.from_duckdb(error))
-    except (MemoryError, pa.ArrowMemoryError):
-        _say(SqlError(f"the query needs more than its {limits.memory_mb} MiB of memory: ask for less"))
-    except OSError:  # the answer's file may grow no further
-        _say(SqlError(f"the answer is larger than {limits.answer_mb} MiB: ask for fewer columns or rows"))
-
-
-def _say(error: QueryError) -> None:
-    line = getattr(error, "line", None)
-    known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
-    print(json.dumps({"error": known, "message": str(error), "line": line}), file=sys.stderr, flush=True)
-    os._exit(1)  # no flush of a half written answer, no tidying up by a database that is out of memory
-
-
-def _confine(limits: Limits) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_KILL_WITH_PARENT, signal.SIGKILL)
-    seconds = int(limits.time_s * limits.threads) + 1
-    for what, value in (
-        (resource.RLIMIT_AS, (limits.memory_mb << 20) + _OWN_MEMORY),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, limits.answer_mb << 20),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 64),
-    ):
-        _, hard = resource.getrlimit(what)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(what, (value, value))
-
-
-def _serve(request: dict[str, Any], limits: Limits, output: Any) -> None:
-    config = {
-        "threads": str(limits.threads),
-        "memory_limit": f"{limits.memory_mb}MiB",
-        "temp_directory": "",  # no spilling; the size below alone does not prevent it (DuckDB 2.0)
-        "max_temp_directory_size": "0GB",
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-        "allow_community_extensions": "false",
-        "python_enable_replacements": "false",
-    }
-    with connect_read(request["catalog"], timeout_s=limits.time_s / 2, config=config) as db:
-        words = statements.vocabulary(db)
-        if request.get("recipe_hash"):
-            _keep_recipe(db, request["recipe_hash"])
-        db.execute("SET enable_external_access = false")
-        db.execute("SET lock_configuration = true")
-        query = request["query"]
-        if request["kind"] == "select":
-            checked = statements.check(db, query["sql"], words)
-            if checked.parameters:
-                raise SqlError(f"${min(checked.parameters)} has no value: parameters belong in split files")
-            answer = db.sql(checked.sql)
-        else:
-            sql, values = _split(db, query, words)
-            answer = db.sql(sql, params=values)
-        reader = answer.to_arrow_reader(_ROWS_PER_BATCH)
-        with pa.ipc.new_stream(output, reader.schema) as writer:
-            for batch in reader:
-                writer.write_batch(batch)
-        output.close()
-
-
-def _keep_recipe(db: duckdb.DuckDBPyConnection, recipe_hash: str) -> None:
-    """Views of the same names, found first, with one recipe's rows."""
-    ((own,),) = db.execute("SELECT current_database()").fetchall()
-    for view in ("faces", "faceless"):
-        db.execute(
-            f"""CREATE TEMP VIEW {view} AS FROM "{own.replace('"', '""')}".main.{view} """
-            f"WHERE recipe_hash = '{recipe_hash.replace(chr(39), '')}'"
-        )
-    db.execute("CREATE TEMP VIEW faces_or_none AS FROM faces UNION ALL FROM faceless")
+        kind = next(_ERRORS[name] for name in error["error"] if name in _ERRORS)
+        return kind(error["message"], error["line"]) if kind is SqlError else kind(error["message"])
+    if reply.status == -signal.SIGXCPU:
+        return SqlError(f"the query was stopped: it used its {limits.time_s:g} s on {limits.threads} threads")
+    if reply.status < 0 or "MemoryError" in reply.said or "bad_alloc" in reply.said:
+        return SqlError(f"the query broke down at its limit of {limits.memory_mb} MiB of memory: ask for less")
+    return RuntimeError(f"the sandbox ended with status {reply.status}:\n{reply.said}")  # tells paths: for a log alone
 
 
 class _Kept:
@@ -302,7 +231,3 @@ def _columns(given: list[str]) -> list[str]:
     if twice:
         raise SqlError(f"the query returns two columns {twice[0]}: return the one that is meant")
     return [name for name in _ANSWER if name in lower]
-
-
-if __name__ == "__main__":
-    _main()

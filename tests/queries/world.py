@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import queries
-from queries import manifest, sandbox, statement
+from queries import manifest, sandbox, shadow, statement
 from queries.catalog import connect_read
 from queries.pin import pin
 from queries.split import read_split
@@ -90,7 +90,7 @@ def run_here(catalog, query, recipe_hash=None, limits=None):
     with connect_read(catalog) as db:
         words = statement.vocabulary(db)
         if recipe_hash:
-            sandbox._keep_recipe(db, recipe_hash)
+            shadow.keep_recipe(db, recipe_hash)
         sql, values = sandbox._split(db, asdict(query), words)
         return db.sql(sql, params=values).to_arrow_table()
 
