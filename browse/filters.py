@@ -89,7 +89,8 @@ class Filters:
         if self.run:
             text += (
                 "\nJOIN (\n    SELECT sample_id, avg(score) AS score FROM predictions\n"
-                f"    WHERE run_id = {literal(self.run)} AND sample_id IS NOT NULL GROUP BY sample_id\n) USING (sample_id)"
+                f"    WHERE run_id = {literal(self.run)} AND sample_id IS NOT NULL GROUP BY sample_id\n"
+                ") USING (sample_id)"
             )
         if conditions := self._conditions(card):
             text += "\nWHERE " + "\n  AND ".join(conditions)
@@ -196,8 +197,8 @@ def options(place: Place) -> Options:
     with place.look() as db:
         columns = {
             name: db.execute(
-                f"SELECT {name}, sum(faces)::BIGINT AS faces FROM current_attempts WHERE faces > 0 AND {name} IS NOT NULL "
-                f"GROUP BY ALL ORDER BY faces DESC, {name} LIMIT 200"
+                f"SELECT {name}, sum(faces)::BIGINT AS faces FROM current_attempts "
+                f"WHERE faces > 0 AND {name} IS NOT NULL GROUP BY ALL ORDER BY faces DESC, {name} LIMIT 200"
             ).fetchall()
             for name in _COLUMNS
         }

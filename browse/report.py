@@ -88,7 +88,7 @@ def _split(place: Place, found: splits.OneSplit, shown: _Pictures) -> str:
     return (
         render("split_body.html", split=found)
         + "<h2>Distributions</h2>"
-        + render("counts.html", counts=aside(counts.counts_of_split, place, found.ref))
+        + render("counts.html", counts=aside(counts.counts_of_split, place.catalog, place.store, found.ref))
         + f"<h2>Faces: {len(members.rows):,} of {found.shown.listed.faces:,}</h2>"
         + render("answer.html", page=members)
     )

@@ -14,8 +14,9 @@ from tests.browse.conftest import EVIL, serving
 
 PAGES = ["/", "/splits", "/split?ref=f2f_train", "/overlap?a=f2f_val&b=f2f_test", "/runs", "/run?id=first"]
 PARTS = [
-    "/answer", "/counts", "/split/faces?ref=f2f_test", "/split/counts?ref=f2f_test", "/overlap/found?a=f2f_train&b=fs_i",
-    "/run/scores?id=first", "/run/mistakes?id=first", "/answer?sql=FROM%20attempts", "/answer?sql=nonsense",
+    "/answer", "/counts", "/split/faces?ref=f2f_test", "/split/counts?ref=f2f_test",
+    "/overlap/found?a=f2f_train&b=fs_i", "/run/scores?id=first", "/run/mistakes?id=first",
+    "/answer?sql=FROM%20attempts", "/answer?sql=nonsense",
 ]  # fmt: skip
 
 
