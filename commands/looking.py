@@ -3,17 +3,33 @@
 import argparse
 import dataclasses
 import json
+import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from commands import overview, profile
 from commands.screen import cell, print_table
-from commands.words import Commands
+from commands.words import Commands, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def sql(args: argparse.Namespace) -> int:
     """Ask the catalog; it cannot be changed this way."""
-    from queries.inspect import run_sql
+    from queries.sandbox import UNTRUSTED, Limits, page, run
 
-    table = run_sql(args.catalog, args.query)
+    limits = UNTRUSTED if args.untrusted else Limits()
+    if not (args.parquet or args.csv or args.json):
+        found = page(args.catalog, args.query, 0, args.rows, limits)
+        columns = found.table.column_names
+        print_table(None, columns, [[cell(value) for value in row.values()] for row in found.table.to_pylist()])
+        if found.more:
+            shown = found.table.num_rows
+            print(f"the first {shown:,} rows; more: --rows {args.rows * 10}; all: --csv, --json or --parquet FILE")
+        return 0
+    table = run(args.catalog, args.query, limits)
     if args.parquet:
         import pyarrow.parquet
 
@@ -22,16 +38,28 @@ def sql(args: argparse.Namespace) -> int:
     elif args.csv:
         import pyarrow.csv
 
-        pyarrow.csv.write_csv(table, sys.stdout.buffer)
-    elif args.json:
-        for row in table.to_pylist():
-            print(json.dumps(row, default=str))
+        pyarrow.csv.write_csv(_flat(table), sys.stdout.buffer)
     else:
-        shown = table.slice(0, args.rows).to_pylist()
-        print_table(None, table.column_names, [[cell(row[name]) for name in table.column_names] for row in shown])
-        if table.num_rows > args.rows:
-            print(f"the first {args.rows:,} of {table.num_rows:,} rows; all of them: --csv, --json or --parquet FILE")
+        for batch in table.to_batches(max_chunksize=1000):
+            for row in batch.to_pylist():
+                print(json.dumps(row, default=_plain))
     return 0
+
+
+def _flat(table: "pa.Table") -> "pa.Table":
+    """Lists and structs as JSON, times as text: a CSV has no other place for them."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type):
+            values = [None if one is None else json.dumps(one, default=_plain) for one in table[place].to_pylist()]
+            table = table.set_column(place, field.name, pa.array(values, pa.string()))
+    return table
+
+
+def _plain(value: Any) -> str:
+    """What JSON has no word for: bytes as hexadecimal digits, all else as it is written."""
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def catalog(args: argparse.Namespace) -> int:
@@ -46,17 +74,42 @@ def catalog(args: argparse.Namespace) -> int:
         return 1 if report.problems else 0
     from queries.inspect import summary
 
-    facts = dataclasses.asdict(summary(args.catalog))
+    facts = dataclasses.asdict(summary(args.catalog, args.store))
     if args.json:
         print(json.dumps(facts, indent=2, default=str))
-        return 0
-    for title, rows in facts.items():
-        if title != "counts" and rows:
-            hidden = {"recipe_hash"} if title == "yields" else set()
-            columns = [column for column in rows[0] if column not in hidden]
-            print_table(title, columns, [[cell(row[column]) for column in columns] for row in rows])
-    print(", ".join(f"{count:,} {name}" for name, count in facts["counts"].items()))
+    else:
+        overview.show(facts)
     return 0
+
+
+def show(args: argparse.Namespace) -> int:
+    """Show all that is known of a video or of one face, and draw its contact sheet."""
+    from browse import terminal
+    from queries.show import as_json, known
+
+    if args.columns < 1:
+        raise UsageError("--columns must be at least 1")
+    protocol = terminal.protocol(os.environ) if sys.stdout.isatty() else None
+    if args.sheet == "-" and protocol is None:
+        raise UsageError(
+            "this terminal does not say that it shows pictures (kitty, Ghostty, iTerm2 and WezTerm do, outside of tmux "
+            "and screen): write --sheet FILE.png"
+        )
+    facts = known(args.catalog, args.store, args.name)
+    print(as_json(facts)) if args.json else profile.show(facts)
+    if not args.sheet and (args.json or protocol is None):
+        return 0
+    from browse.sheet import draw
+
+    sheet = draw(args.catalog, args.store, facts, args.columns)
+    if args.sheet and args.sheet != "-":
+        Path(args.sheet).write_bytes(sheet.png())
+        print(f"{args.sheet}: {len(sheet.frames)} frames", file=sys.stderr if args.json else sys.stdout)
+    else:
+        terminal.show(sheet.png(), protocol, sys.stdout)
+    for fault in sheet.faults:
+        print(f"problem: {fault}", file=sys.stderr)
+    return 1 if sheet.faults else 0
 
 
 def add_to(commands: Commands) -> None:
@@ -64,6 +117,7 @@ def add_to(commands: Commands) -> None:
     command = commands.add("sql", sql)
     command.add_argument("query", help="a SELECT over faces, videos, attempts, splits, runs, predictions, ...")
     command.add_argument("--rows", type=int, default=100, help="how many rows a table shows (100)")
+    command.add_argument("--untrusted", action="store_true", help="of a stranger: less time, memory and rows, no paths")
     form = command.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true")
     form.add_argument("--json", action="store_true", help="one object a line")
@@ -72,3 +126,9 @@ def add_to(commands: Commands) -> None:
     command = commands.add("catalog", catalog)
     command.add_argument("what", nargs="?", choices=["summary", "rebuild"], default="summary")
     command.add_argument("--json", action="store_true")
+
+    command = commands.add("show", show)
+    command.add_argument("name", help="a sample_id, a key, a video_id, or a part of one that means only one")
+    command.add_argument("--json", action="store_true")
+    command.add_argument("--sheet", metavar="FILE.png", help="contact sheet; -: in the terminal, if it can, as without")
+    command.add_argument("--columns", type=int, default=12, help="frames of the sheet (12)")

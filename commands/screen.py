@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 
-def print_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> None:
+def print_table(
+    title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0, blocks: bool = True
+) -> None:
     """Prints a table; the last ``numbers`` columns are set flush right. What a screen has no room for is printed as one
-    block of lines per row; piped, a table is as wide as it must be."""
+    block of lines per row, unless ``blocks`` is false: then its words are folded. Piped, it is as wide as need be."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -20,7 +22,7 @@ def print_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequen
     rows = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     needed = sum(widths) + 3 * len(widths)
-    if sys.stdout.isatty() and len(columns) * 12 > Console().width and needed > Console().width:
+    if blocks and sys.stdout.isatty() and len(columns) * 12 > Console().width and needed > Console().width:
         indent = max(map(len, columns)) + 2
         for row in rows:
             print(*(f"{column:<{indent}}{cell}" for column, cell in zip(columns, row, strict=True)), "", sep="\n")
@@ -28,7 +30,7 @@ def print_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequen
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for place, column in enumerate(columns):
         right = place >= len(columns) - numbers
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+        table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right and not blocks)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # Text: a name with [brackets] is no markup
     Console(width=None if sys.stdout.isatty() else max(160, needed)).print(table)
@@ -40,6 +42,14 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def size(count: int) -> str:
+    """Bytes for people, in powers of 1000."""
+    amount, units = float(count), ["B", "kB", "MB", "GB", "TB", "PB"]
+    while amount >= 999.5 and len(units) > 1:
+        amount, units = amount / 1000, units[1:]
+    return f"{amount:.3g} {units[0]}" if units[0] != "B" else f"{count} B"
 
 
 def duration(hours: float) -> str:

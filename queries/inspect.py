@@ -1,16 +1,16 @@
-"""What a catalog holds, as plain rows for whoever prints them; and any question, in SQL.
+"""What a catalog holds, as plain rows for whoever prints them.
 
 Yield is reported by method and by label, because faces that were missed in one class only are a shortcut to the answer.
 """
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
-import pyarrow as pa
 
-from queries import sandbox
 from queries.catalog import connect_read
 
 _Line = TypeVar("_Line")
@@ -99,8 +99,17 @@ class IdentityLine:
 
 
 @dataclass(frozen=True)
+class SizeLine:
+    """Files of one kind in the store, or the catalog itself: how many, and their bytes as `ls -l` counts them."""
+
+    what: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Summary:
-    """All of the above, and how many rows the other tables have."""
+    """All of the above, and how many rows the other tables have. ``sizes``: where a store was named."""
 
     sources: list[SourceLine]
     videos: list[VideoLine]
@@ -108,6 +117,7 @@ class Summary:
     reasons: list[ReasonLine]
     recipes: list[RecipeLine]
     identities: list[IdentityLine]
+    sizes: list[SizeLine]
     counts: dict[str, int]
 
 
@@ -215,8 +225,8 @@ ORDER BY metrics.created_at, run_id, split, level, faceless
 _COUNTED = ("videos", "attempts", "samples", "shards", "splits", "runs", "predictions", "corrections")
 
 
-def summary(catalog: str | Path) -> Summary:
-    """What the catalog holds. Raises CatalogError, CatalogBusy."""
+def summary(catalog: str | Path, store: str | Path | None = None) -> Summary:
+    """What the catalog holds, and what the files of ``store`` take on the disk. Raises CatalogError, CatalogBusy."""
     with connect_read(catalog) as db:
         return Summary(
             sources=_lines(db, _SOURCES, SourceLine),
@@ -225,6 +235,7 @@ def summary(catalog: str | Path) -> Summary:
             reasons=_lines(db, _REASONS, ReasonLine),
             recipes=_lines(db, _RECIPES, RecipeLine),
             identities=_identities(db),
+            sizes=[] if store is None else _sizes(Path(catalog), Path(store)),
             counts={name: db.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in _COUNTED},
         )
 
@@ -239,11 +250,6 @@ def figures(catalog: str | Path) -> list[FigureLine]:
     """All figures of all runs, oldest run first. Raises CatalogError, CatalogBusy."""
     with connect_read(catalog) as db:
         return _lines(db, _FIGURES, FigureLine)
-
-
-def run_sql(catalog: str | Path, sql: str, limits: sandbox.Limits | None = None) -> pa.Table:
-    """The answer of one SELECT, run in the sandbox. Raises SqlError, CatalogError, CatalogBusy."""
-    return sandbox.run(catalog, sql, limits)
 
 
 def _identities(db: duckdb.DuckDBPyConnection) -> list[IdentityLine]:
@@ -261,6 +267,20 @@ def _identities(db: duckdb.DuckDBPyConnection) -> list[IdentityLine]:
         ).fetchall()[0][0]
         lines.append(IdentityLine(dataset, people, components, largest, nobody))
     return lines
+
+
+def _sizes(catalog: Path, store: Path) -> list[SizeLine]:
+    """The largest first; of shards tars and sidecars apart. A file that goes meanwhile is not counted."""
+    found: dict[str, list[int]] = {}
+    for folder, _, names in os.walk(store):
+        kind = Path(folder).relative_to(store).parts[:1] or ("other",)
+        for name in names:
+            what = "sidecars" if kind[0] == "shards" and not name.endswith(".tar") else kind[0]
+            with suppress(FileNotFoundError):
+                found.setdefault(what, []).append(os.lstat(os.path.join(folder, name)).st_size)
+    found["catalog"] = [catalog.stat().st_size]
+    lines = [SizeLine(what, len(sizes), sum(sizes)) for what, sizes in found.items()]
+    return sorted(lines, key=lambda line: (-line.bytes, line.what))
 
 
 def _lines(db: duckdb.DuckDBPyConnection, query: str, kind: type[_Line]) -> list[_Line]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 
 import pyarrow as pa
@@ -85,15 +86,59 @@ def test_sql_in_every_form(pinned, tmp_path):
 
 def test_a_table_says_what_it_leaves_out(pinned):
     said = pinned.ok("sql", "FROM faces", "--rows", "3")
-    assert f"the first 3 of {faces_of(pinned)} rows" in said
+    assert "the first 3 rows; more: --rows 30" in said
     # piped, no cell is broken over lines: head, rule, three rows
     assert len([line for line in said.splitlines() if line.strip()]) == 6
 
 
-def test_a_reader_that_goes_away_is_no_error(pinned):
-    done = pinned.run("-c", "deepshard sql 'FROM faces' --csv | head -2; echo ${PIPESTATUS[0]}", program=("bash",))
+@pytest.mark.parametrize(("form", "begins"), [("--csv", '"sample_id"'), ("--json", '{"sample_id"')])
+def test_a_reader_that_goes_away_is_no_error(pinned, form, begins):
+    done = pinned.run("-c", f"deepshard sql 'FROM faces' {form} | head -2; echo ${{PIPESTATUS[0]}}", program=("bash",))
     assert done.stdout.splitlines()[-1] == "0" and not done.stderr
-    assert done.stdout.startswith('"sample_id"')
+    assert done.stdout.startswith(begins)
+
+
+def test_lists_and_bytes_have_a_place_in_csv_and_json(pinned):
+    query = "SELECT [1, NULL] AS list, {'a': 'x'} AS struct, 'ab'::BLOB AS bytes"
+    assert list(csv.reader(io.StringIO(pinned.ok("sql", query, "--csv")))) == [
+        ["list", "struct", "bytes"],
+        ["[1, null]", '{"a": "x"}', "ab"],
+    ]
+    assert json.loads(pinned.ok("sql", query, "--json")) == {"list": [1, None], "struct": {"a": "x"}, "bytes": "6162"}
+
+
+def test_an_untrusted_question_has_tighter_limits_and_sees_no_paths(pinned):
+    query = "SELECT root FROM sources"
+    assert all(json.loads(line)["root"] for line in pinned.ok("sql", query, "--json").splitlines())
+    told = pinned.ok("sql", query, "--json", "--untrusted").splitlines()
+    assert len(told) == 3 and all(json.loads(line)["root"] is None for line in told)
+    refused = pinned.run("sql", "FROM range(100001)", "--csv", "--untrusted")
+    assert refused.returncode == 2 and "more than 100,000 rows" in refused.stderr
+
+
+def test_show_tells_what_is_known_and_draws_it(trained, tmp_path):
+    said = trained.ok("show", "Face2Face/c23/953_974", "--sheet", tmp_path / "sheet.png")
+    for part in ("made from ffpp/original/c23/953", "f2f_test@", "first", "6 faces in 6 of 6 frames", "6 frames\n"):
+        assert part in said
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+    told = json.loads(trained.ok("show", "ffpp/Face2Face/c23/953_974", "--json"))
+    assert told["video"]["label"] == 1 and told["original"]["video_id"] == "ffpp/original/c23/953"
+    several = trained.run("show", "953_974")
+    assert several.returncode == 2 and "means several videos, say which: ffpp/Deepfakes/c23/953_974" in several.stderr
+    screen = trained.run("show", "Face2Face/c23/953_974", "--sheet", "-")
+    assert screen.returncode == 2 and "--sheet FILE.png" in screen.stderr
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_catalog_fits_a_terminal(pinned, width):
+    command = f"script -qec 'stty cols {width}; deepshard catalog' /dev/null"
+    said = pinned.ok("-c", command, program=("bash",)).replace("\r", "")
+    lines = re.sub("\x1b\\[[0-9;]*m", "", said).splitlines()
+    tables = [line for line in lines if line.startswith(" ") and not line.startswith("    ")]
+    assert max(map(len, tables)) <= width
+    assert any(re.fullmatch(r" ffpp/Face2Face/c23 +fake .*100.0% *", line) for line in lines)
+    assert any(re.fullmatch(r" shards +\d+ +[\d.]+ MB *", line) for line in lines)
+    assert any("train" in line for line in tables) == (width >= 120)
 
 
 def test_split_commands(own):

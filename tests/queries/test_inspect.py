@@ -3,7 +3,6 @@
 import pytest
 
 from queries import inspect
-from queries.errors import SqlError
 from queries.ingest import ingest_source
 from tests.queries import fabricate
 from tests.queries.fabricate import attempt, video, write_pack
@@ -69,10 +68,3 @@ def test_an_empty_catalog_has_an_empty_summary(place):
     found = inspect.summary(place.catalog)
     assert (found.sources, found.videos, found.yields, found.identities) == ([], [], [], [])
     assert inspect.figures(place.catalog) == [] == inspect.completeness(place.catalog)
-
-
-def test_any_question_can_be_asked_and_nothing_can_be_changed(ffpp):
-    table = inspect.run_sql(ffpp.catalog, "SELECT count(*) AS n FROM faces WHERE label = 0")
-    assert table.to_pylist() == [{"n": 260}]
-    with pytest.raises(SqlError, match="DELETE"):
-        inspect.run_sql(ffpp.catalog, "DELETE FROM samples")

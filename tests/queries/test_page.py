@@ -137,9 +137,9 @@ def test_many_threads_may_ask_at_once(ffpp, children):
     assert sorted(found) == list(range(4))
 
 
-def test_those_that_wait_end_with_their_maker():
+def test_those_that_wait_end_when_nobody_wants_them_any_more():
     made = Children(ahead=1)
     waiting = made._ready.get()
+    made._ready.put(waiting)
     made.close()
-    assert waiting._process.wait(timeout=60) == -signal.SIGKILL
-    waiting.close()
+    assert waiting._process.returncode == -signal.SIGKILL
