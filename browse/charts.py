@@ -31,10 +31,13 @@ def histogram(found: Distribution, width: int = 320, height: int = 96) -> Markup
     edges = [bar[0] for bar in bars] + [found.end]
     hovers = "".join(
         f'<rect class="hover" x="{_LEFT + i * step:.1f}" y="0" width="{step:.1f}" height="{floor}"><title>'
-        f"{escape(edges[i])} to {escape(edges[i + 1])} {escape(found.unit)}: {one:,} real, {other:,} fake</title></rect>"
+        f"{escape(edges[i])} to {escape(edges[i + 1])} {escape(found.unit)}: {one:,} real, {other:,} fake"
+        "</title></rect>"
         for i, (_, one, other) in enumerate(bars)
     )
-    marks = {0: "start", len(bars) // 2: "middle", len(bars): "end"} if len(bars) > 3 else {0: "start", len(bars): "end"}
+    marks = (
+        {0: "start", len(bars) // 2: "middle", len(bars): "end"} if len(bars) > 3 else {0: "start", len(bars): "end"}
+    )
     words = "".join(
         f'<text x="{_LEFT + i * step:.1f}" y="{height - 3}" text-anchor="{anchor}">{escape(edges[i])}'
         f"{escape(found.unit)}</text>"
@@ -77,5 +80,6 @@ def share(part: int, whole: int, kind: str) -> Markup:
     width = 100 * part / whole if whole else 0
     return Markup(
         f'<svg class="share" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="rail" width="100" height="8"/><rect class="{escape(kind)}" width="{width:.2f}" height="8"/></svg>'
+        f'<rect class="rail" width="100" height="8"/>'
+        f'<rect class="{escape(kind)}" width="{width:.2f}" height="8"/></svg>'
     )

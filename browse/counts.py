@@ -6,9 +6,10 @@ the label is the area under its ROC curve, from these bins (Mann-Whitney, ties c
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from browse.place import Place
+from browse.place import BrowseError, Place
 from queries import manifest
 from queries.catalog import connect_read
 from queries.locate import locate, read_stems
@@ -72,23 +73,37 @@ class Counts:
     distributions: list[Distribution]
 
 
-def counts(place: Place, relation: str) -> Counts:
-    """``relation``: a SELECT that returns NEEDED for each face. Raises SqlError, CatalogError, CatalogBusy."""
-    return _counted(place.ask(_question(relation)).to_pylist())
+def counts(place: Place, sql: str) -> Counts:
+    """Of a query's answer: of its own columns if they are enough, else of those of the faces that it names.
 
-
-def counts_of_split(place: Place, ref: str) -> Counts:
-    """Those of a pinned split's faces, with the labels that it has pinned. Raises PinnedError, CatalogError, CatalogBusy.
-
-    Runs in the process that asks: a split may be large, so ask aside.
+    Raises SqlError, CatalogError, CatalogBusy.
     """
-    table, _ = manifest.read(find_pinned(place.store, ref))
-    with connect_read(place.catalog, config={"threads": "2", "memory_limit": "512MiB"}) as db:
+    columns = place.page(sql, 0, 0).table.column_names
+    if set(NEEDED) <= set(columns):
+        return _counted(place.ask(sql, _question("FROM answer")).to_pylist())
+    if "sample_id" not in columns:
+        raise BrowseError("counts are of faces: let the query return sample_id")
+    relation = f"SELECT {', '.join(NEEDED)} FROM faces SEMI JOIN answer USING (sample_id)"
+    return _counted(place.ask(sql, _question(relation)).to_pylist())
+
+
+def counts_of_filters(place: Place, sql: str) -> Counts:
+    """The same of a query that returns NEEDED."""
+    return _counted(place.ask(sql, _question("FROM answer")).to_pylist())
+
+
+def counts_of_split(catalog: Path, store: Path, ref: str) -> Counts:
+    """Of a pinned split's faces, with the labels that it has pinned. Raises PinnedError, CatalogError, CatalogBusy.
+
+    A split may be large: ask in a process aside.
+    """
+    table, _ = manifest.read(find_pinned(store, ref))
+    with connect_read(catalog, config={"threads": "2", "memory_limit": "512MiB"}) as db:
         (numbers,) = locate(read_stems(db), table["sample_id"])
         db.register("members", numbers.append_column("label", table["label"]))
         relation = (
-            f"SELECT m.label, {', '.join(f'v.{word}' for word in WORDS)}, {', '.join(f's.{name}' for name in _FIGURES)} "
-            "FROM members m JOIN sample_rows s USING (attempt, frame_index, track) JOIN current_attempts v USING (attempt)"
+            f"SELECT m.label, {', '.join(f'v.{word}' for word in WORDS)}, {', '.join(_FIGURES)} FROM members m "
+            "JOIN sample_rows s USING (attempt, frame_index, track) JOIN current_attempts v USING (attempt)"
         )
         return _counted(db.sql(_question(relation)).to_arrow_table().to_pylist())
 
@@ -99,10 +114,10 @@ def _question(relation: str) -> str:
     which = " ".join(f"WHEN grouping({key}) = 0 THEN '{key}'" for key in keys)
     value = " ".join(f"WHEN grouping({key}) = 0 THEN {key}::VARCHAR" for key in keys)
     return f"""
-        WITH answer AS (SELECT label, {", ".join(WORDS)}, {", ".join(binned)} FROM (\n{relation}\n))
         SELECT CASE {which} END AS key, CASE {value} END AS value,
                count(*) FILTER (label = 0) AS reals, count(*) FILTER (label = 1) AS fakes
-        FROM answer GROUP BY GROUPING SETS ({", ".join(f"({key})" for key in keys)})
+        FROM (SELECT label, {", ".join(WORDS)}, {", ".join(binned)} FROM ({relation}))
+        GROUP BY GROUPING SETS ({", ".join(f"({key})" for key in keys)})
         """
 
 
@@ -152,16 +167,3 @@ def area_of(pairs: Sequence[Sequence[int]]) -> float | None:
         below += real
     area = won / (2 * reals * fakes)
     return max(area, 1 - area)
-
-
-def relation_of(sql: str, columns: Sequence[str]) -> str:
-    """What `counts` reads for a query that returns ``columns``: its own columns if they are enough, else those of the
-    faces that it names."""
-    if set(NEEDED) <= set(columns):
-        return sql
-    return f"SELECT {', '.join(NEEDED)} FROM faces SEMI JOIN (\n{sql}\n) answer USING (sample_id)"
-
-
-def columns_of(place: Place, sql: str) -> list[str]:
-    """What a query returns. Raises SqlError, CatalogError, CatalogBusy."""
-    return place.ask(f"SELECT * FROM (\n{sql}\n) LIMIT 0").column_names

@@ -20,9 +20,7 @@ _ID = re.compile(r"(.+)/(\d{6,12})-(\d{1,4})", re.DOTALL | re.ASCII)
 _MOST = 400  # cells of a strip
 _WHO = re.compile(r"[\w-]+:[\w\-+=@,%~.]+", re.ASCII)  # an identity
 _NAMED = re.compile(r"[\w\-+=@,%~]+(?:/[\w\-+=@,%~]+){3,}", re.ASCII)  # a video_id or sample_id in a sentence
-_PLACES = ", ".join(
-    f"s.{member}_{part}" for member in ("image", "json", "mask") for part in ("offset", "size", "xxh3")
-)
+_PLACES = ", ".join(f"s.{member}_{part}" for member in ("image", "json", "mask") for part in ("offset", "size", "xxh3"))
 _FACE = f"""s.sample_id, v.video_id, v.dataset, v.method, v.quality, v.label, s.frame_index, s.time_s, s.track,
        v.recipe_hash, v.pack AS shard, v.tar, s.image_ext, {_PLACES}"""
 
@@ -171,7 +169,9 @@ def whole(place: Place, sample_id: str) -> Whole:
     with place.look() as db:
         face = by_id(db, [sample_id]).get(sample_id)
         if face is None:
-            raise BrowseError(f"there is no face {sample_id} in this catalog; perhaps its video was curated again since")
+            raise BrowseError(
+                f"there is no face {sample_id} in this catalog; perhaps its video was curated again since"
+            )
         facts = _rows(
             db,
             "SELECT * FROM faces WHERE video_id = $video AND recipe_hash = $recipe AND frame_index = $frame "
@@ -251,7 +251,9 @@ def _face(row: dict[str, Any]) -> Face:
             return None
         return Member(row["shard"], extension, row[f"{name}_offset"], row[f"{name}_size"], row[f"{name}_xxh3"])
 
-    kept = {name: row[name] for name in Face.__dataclass_fields__ if name in row and name not in ("image", "json", "mask")}
+    kept = {
+        name: row[name] for name in Face.__dataclass_fields__ if name in row and name not in ("image", "json", "mask")
+    }
     image, card = member("image", row["image_ext"]), member("json", "json")
     assert image is not None and card is not None
     return Face(**kept, image=image, json=card, mask=member("mask", "png"))

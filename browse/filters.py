@@ -72,11 +72,15 @@ class Filters:
 
     def words(self) -> str:
         """What is chosen, in one line."""
-        said = [f"{name.replace('_', ' ')} {' or '.join(getattr(self, name))}" for name in _COLUMNS if getattr(self, name)]
+        said = [
+            f"{name.replace('_', ' ')} {' or '.join(getattr(self, name))}" for name in _COLUMNS if getattr(self, name)
+        ]
         said += [("real", "fake")[self.label]] if self.label is not None else []
         said += [f"{name} {getattr(self, name)}" for name in ("identity", "split", "run") if getattr(self, name)]
         if self.least is not None or self.most is not None:
-            said.append(f"score {0 if self.least is None else self.least:g} to {1 if self.most is None else self.most:g}")
+            said.append(
+                f"score {0 if self.least is None else self.least:g} to {1 if self.most is None else self.most:g}"
+            )
         return ", ".join(said) or "all faces"
 
     def sql(self, card: Mapping[str, Any] | None = None, columns: str = "", ordered: bool = True) -> str:
@@ -85,7 +89,8 @@ class Filters:
         if self.run:
             text += (
                 "\nJOIN (\n    SELECT sample_id, avg(score) AS score FROM predictions\n"
-                f"    WHERE run_id = {literal(self.run)} AND sample_id IS NOT NULL GROUP BY sample_id\n) USING (sample_id)"
+                f"    WHERE run_id = {literal(self.run)} AND sample_id IS NOT NULL GROUP BY sample_id\n"
+                ") USING (sample_id)"
             )
         if conditions := self._conditions(card):
             text += "\nWHERE " + "\n  AND ".join(conditions)
@@ -192,11 +197,13 @@ def options(place: Place) -> Options:
     with place.look() as db:
         columns = {
             name: db.execute(
-                f"SELECT {name}, sum(faces)::BIGINT AS faces FROM current_attempts WHERE faces > 0 AND {name} IS NOT NULL "
-                f"GROUP BY ALL ORDER BY faces DESC, {name} LIMIT 200"
+                f"SELECT {name}, sum(faces)::BIGINT AS faces FROM current_attempts "
+                f"WHERE faces > 0 AND {name} IS NOT NULL GROUP BY ALL ORDER BY faces DESC, {name} LIMIT 200"
             ).fetchall()
             for name in _COLUMNS
         }
-        splits = db.execute("SELECT name || '@' || hash[:12] FROM splits ORDER BY created_at DESC, name, hash").fetchall()
+        splits = db.execute(
+            "SELECT name || '@' || hash[:12] FROM splits ORDER BY created_at DESC, name, hash"
+        ).fetchall()
         runs = db.execute("SELECT run_id FROM runs ORDER BY created_at DESC, run_id").fetchall()
     return Options(columns, [name for (name,) in splits], [name for (name,) in runs])

@@ -17,7 +17,7 @@ _WIDEST = 300  # characters of a cell
 
 @dataclass(frozen=True)
 class Page:
-    """Rows ``offset`` and on. ``faces``: as many as rows, None for those that no face of the catalog has the name of."""
+    """Rows ``offset`` and on. ``faces``: as many as rows, None where no face of the catalog has that name."""
 
     columns: list[str]
     rows: list[list[str]]
@@ -33,8 +33,8 @@ class Page:
 
 def page(place: Place, sql: str, offset: int = 0, size: int = SIZE) -> Page:
     """A page of the answer of one SELECT. Raises SqlError, CatalogError, CatalogBusy."""
-    answer = place.ask(f"SELECT * FROM (\n{sql}\n) LIMIT {size + 1} OFFSET {offset}")
-    more, answer = len(answer) > size, answer.slice(0, size)
+    found = place.page(sql, offset, size)
+    answer = found.table
     named = "sample_id" in answer.column_names and pa.types.is_string(answer.schema.field("sample_id").type)
     rows = [list(row.values()) for row in answer.to_pylist()]
     return Page(
@@ -42,7 +42,7 @@ def page(place: Place, sql: str, offset: int = 0, size: int = SIZE) -> Page:
         rows=[[cell(value) for value in row] for row in rows],
         faces=_faces(place, answer) if named else None,
         offset=offset,
-        more=more,
+        more=found.more,
     )
 
 

@@ -1,6 +1,6 @@
 """Who may ask: this machine alone, or whoever holds the token; under our own names; from our own pages.
 
-A page of another site can make a browser call this server, under its own name (a DNS answer that changes) or under ours.
+A page of another site can make a browser call this server, under its own name (DNS answers change) or under ours.
 So the Host header must be one that we are called by, an Origin must be ours, and a browser that says that another site
 sent it is refused. Answers forbid everything that the pages do not need.
 """

@@ -70,7 +70,12 @@ def report(place: Place, name: str, out: Path | None = None) -> Path:
     path = out or Path(f"{title}.html")
     path.parent.mkdir(parents=True, exist_ok=True)
     page = pages.render(
-        "report.html", title=title, body=pages.safe(text), style=pages.safe(style), left_out=shown.left_out, lost=shown.lost
+        "report.html",
+        title=title,
+        body=pages.safe(text),
+        style=pages.safe(style),
+        left_out=shown.left_out,
+        lost=shown.lost,
     )
     with whole_file(path) as file:
         file.write(page.encode())
@@ -83,7 +88,7 @@ def _split(place: Place, found: splits.OneSplit, shown: _Pictures) -> str:
     return (
         render("split_body.html", split=found)
         + "<h2>Distributions</h2>"
-        + render("counts.html", counts=aside(counts.counts_of_split, place, found.ref))
+        + render("counts.html", counts=aside(counts.counts_of_split, place.catalog, place.store, found.ref))
         + f"<h2>Faces: {len(members.rows):,} of {found.shown.listed.faces:,}</h2>"
         + render("answer.html", page=members)
     )

@@ -48,12 +48,12 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class OneRun:
-    """``record``: run.json; ``figures``: its rows of the view metrics."""
+    """``splits``: of run.json, each with role, name and hash; ``figures``: its rows of the view metrics."""
 
     run_id: str
     status: str
     detector: str
-    record: dict[str, Any]
+    splits: list[dict[str, Any]]
     figures: list[dict[str, Any]]
     heat_maps: list[HeatMap]
 
@@ -85,21 +85,23 @@ def run(place: Place, run_id: str) -> OneRun:
             id=run_id,
         )
     (one,) = found
-    record = json.loads(one["record"])
-    return OneRun(run_id, one["status"] or "", one["detector"] or "", record, figures, heat_maps(place, run_id))
+    used = json.loads(one["record"])["splits"] or []
+    return OneRun(run_id, one["status"] or "", one["detector"] or "", used, figures, heat_maps(place, run_id))
 
 
 def scores(place: Place, run_id: str) -> list[Scores]:
     """Histograms and ROC curves for each split that the run has scored. Raises SqlError, CatalogError, CatalogBusy."""
     predictions = f"FROM predictions WHERE run_id = {literal(run_id)}"
-    bins = place.ask(
+    bins = place.run(
         f"SELECT {_WHICH}, least(floor(score * {_BINS}), {_BINS - 1})::INTEGER AS bin, "
         f"count(*) FILTER (label = 0) AS reals, count(*) FILTER (label = 1) AS fakes {predictions} "
         "AND sample_id IS NOT NULL GROUP BY ALL ORDER BY ALL"
     ).to_pylist()
     curves = {
         "frame": _curves(place, f"SELECT {_WHICH}, label, score {predictions} AND sample_id IS NOT NULL"),
-        "video": _curves(place, f"SELECT {_WHICH}, label, avg(score) AS score {predictions} GROUP BY {_WHICH}, video_id, label"),
+        "video": _curves(
+            place, f"SELECT {_WHICH}, label, avg(score) AS score {predictions} GROUP BY {_WHICH}, video_id, label"
+        ),
     }
     found: dict[tuple[str, ...], dict[int, tuple[int, int]]] = {}
     for row in bins:
@@ -129,8 +131,8 @@ def _histogram(counted: dict[int, tuple[int, int]]) -> Distribution:
 
 
 def _curves(place: Place, scored: str) -> dict[tuple[str, ...], list[tuple[float, float]]]:
-    """Points of the ROC curves of ``scored`` (split, split_hash, checkpoint, label, score), equal scores in one step."""
-    rows = place.ask(
+    """Points of the ROC curves of ``scored`` (split, split_hash, checkpoint, label, score), equal ones in one step."""
+    rows = place.run(
         f"""
         WITH steps AS (
             SELECT {_WHICH}, score, count(*) FILTER (label = 0) AS reals, count(*) FILTER (label = 1) AS fakes
@@ -170,7 +172,7 @@ def mistakes(place: Place, run_id: str) -> dict[str, list[Face]]:
     """{"real": taken for fake, "fake": taken for real}. Raises SqlError, CatalogError, CatalogBusy."""
     found: dict[str, list[Face]] = {}
     for label, word in enumerate(("real", "fake")):
-        rows = place.ask(f"FROM ({mistakes_sql(run_id, label)}) LIMIT {_MISTAKES}").to_pylist()
+        rows = place.run(f"FROM ({mistakes_sql(run_id, label)}) LIMIT {_MISTAKES}").to_pylist()
         with place.look() as db:
             known = faces.by_id(db, [row["sample_id"] for row in rows])
         scored = [(known.get(row["sample_id"]), row["score"]) for row in rows]

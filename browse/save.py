@@ -1,13 +1,13 @@
 """Saving what is looked at as a split: a .sql file with its head, pinned at once.
 
-Pinning reads all that the query answers, so it happens in a process of its own, which gives its memory back. A file that
-cannot be pinned is not kept.
+Pinning reads all that the query answers, so it happens in a process of its own, which gives its memory back. A file
+that cannot be pinned is not kept.
 """
 
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path

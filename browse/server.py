@@ -8,6 +8,7 @@ coming while a query runs.
 import asyncio
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from browse import counts, faces, filters, gallery, guard, pages, pictures, runs
 from browse.filters import Filters
 from browse.place import BrowseError, Place
 from queries.errors import QueryError
+from queries.sandbox import Children
 from shards.errors import ReadError, ShardError
 
 _AT_ONCE = 2  # questions; each may take the memory of the place's limits
@@ -61,17 +63,24 @@ def application(place: Place, watch: guard.Guard) -> web.Application:
 
 
 async def serve(place: Place, host: str, port: int, watch: guard.Guard, ready: Callable[[str], None]) -> None:
-    """Serves until it is cancelled; ``ready`` is given the address to open. Raises BrowseError if it cannot be bound."""
-    runner = web.AppRunner(application(place, watch), max_line_size=_LONGEST, handler_cancellation=True, access_log=None)
+    """Serves until it is cancelled; ``ready`` is given the address to open. Raises BrowseError: cannot be bound."""
+    with Children(_AT_ONCE) as children:
+        await _serve(application(replace(place, children=children), watch), host, port, watch.token, ready)
+
+
+async def _serve(app: web.Application, host: str, port: int, token: str | None, ready: Callable[[str], None]) -> None:
+    runner = web.AppRunner(app, max_line_size=_LONGEST, handler_cancellation=True, access_log=None)
     await runner.setup()
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             listening = socket.create_server((host, port), family=family)
         except OSError as error:
-            raise BrowseError(f"{host} port {port} cannot be listened on ({error.strerror}): name another --port") from None
+            raise BrowseError(
+                f"{host} port {port} cannot be listened on ({error.strerror}): name another --port"
+            ) from None
         await web.SockSite(runner, listening).start()
-        ready(_address(host, listening.getsockname()[1], watch.token))
+        ready(_address(host, listening.getsockname()[1], token))
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
@@ -109,7 +118,7 @@ def _offset(request: web.Request) -> int:
 
 
 def _aside(place: Place, question: Callable[..., _T], *words: Any) -> _T:
-    return save.aside(question, place, *words)
+    return save.aside(question, place.catalog, place.store, *words)
 
 
 def _query(request: web.Request) -> tuple[str, Filters | None]:
@@ -159,9 +168,9 @@ async def counted(request: web.Request) -> web.Response:
         sql, chosen = _query(request)
         if chosen is not None:
             relation = chosen.sql(_card(request, chosen), ", ".join(counts.NEEDED), ordered=False)
+            found = await _asked(request, counts.counts_of_filters, relation)
         else:
-            relation = counts.relation_of(sql, await _asked(request, counts.columns_of, sql))
-        found = await _asked(request, counts.counts, relation)
+            found = await _asked(request, counts.counts, sql)
     except _MENDED as error:
         return _refused(request, error)
     return _page("counts.html", counts=found)
@@ -225,7 +234,9 @@ async def split(request: web.Request) -> web.Response:
 async def split_faces(request: web.Request) -> web.Response:
     """A page of a split's faces, as a part of the page."""
     try:
-        found = await asyncio.to_thread(splits.members, request.app[PLACE], request.query.get("ref", ""), _offset(request))
+        found = await asyncio.to_thread(
+            splits.members, request.app[PLACE], request.query.get("ref", ""), _offset(request)
+        )
     except _MENDED as error:
         return _refused(request, error)
     return _page("answer.html", page=found)
@@ -304,7 +315,12 @@ async def heat_map(request: web.Request) -> web.Response:
 
 async def static(request: web.Request) -> web.StreamResponse:
     """Style, script and icon, which come with the package."""
-    known = {"style.css": "text/css", "page.js": "text/javascript", "theme.js": "text/javascript", "icon.svg": "image/svg+xml"}
+    known = {
+        "style.css": "text/css",
+        "page.js": "text/javascript",
+        "theme.js": "text/javascript",
+        "icon.svg": "image/svg+xml",
+    }
     name = request.match_info["name"]
     if name not in known:
         raise web.HTTPNotFound(reason="no such file")

@@ -128,5 +128,3 @@ def _face(row: dict[str, Any], card: dict[str, Any]) -> Face:
         mask=member("mask", "png"),
         more={name: row[name] for name in ("role", "partner_id") if row[name] is not None},
     )
-
-

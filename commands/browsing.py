@@ -45,7 +45,9 @@ def _need() -> None:
 def add_to(commands: Commands) -> None:
     """Adds these commands to the command line."""
     command = commands.add("browse", browse)
-    command.add_argument("--host", default="127.0.0.1", help="address to listen on; beyond this machine a token is asked")
+    command.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; beyond this machine a token is asked"
+    )
     command.add_argument("--port", type=int, default=8899, help="port to listen on, 0 for any that is free (8899)")
     command.add_argument("--token", action="store_true", help="ask for a token on this machine too: others may use it")
     command.add_argument("--name", action="append", default=[], help="a name that the server is called by; repeatable")

@@ -9,7 +9,13 @@ CREATE TEMP VIEW sources AS
 SELECT * REPLACE (NULL::VARCHAR AS root, NULL::VARCHAR AS config, NULL::VARCHAR[] AS notes, NULL::VARCHAR[] AS warnings)
 FROM catalog.main.sources;
 
-CREATE TEMP VIEW runs AS SELECT * REPLACE (NULL::VARCHAR AS record) FROM catalog.main.runs;
+-- of run.json what the views trained_on and metrics read: they find this view too
+CREATE TEMP VIEW runs AS
+SELECT * REPLACE (
+    without_folders(json_object('splits', record::JSON -> 'splits', 'metrics', record::JSON -> 'metrics')::VARCHAR)
+        AS record
+)
+FROM catalog.main.runs;
 
 CREATE TEMP VIEW splits AS SELECT * REPLACE (NULL::VARCHAR AS card) FROM catalog.main.splits;
 

@@ -20,9 +20,10 @@ import aiohttp
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--disable-extensions", "--hide-scrollbars",
-    "--no-default-browser-check", "--remote-debugging-port=0", "--force-color-profile=srgb",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--disable-extensions", "--hide-scrollbars", "--no-default-browser-check",
+    "--remote-debugging-port=0", "--force-color-profile=srgb",
     # whatever the browser itself may want to know: no name but this machine's has an address
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )  # fmt: skip
@@ -82,7 +83,9 @@ class Tab:
                 found = self.call("Runtime.evaluate", expression=watch, returnByValue=True, awaitPromise=True)
             except Gone:  # the page was left while it was watched; its successor is asked
                 continue
-            assert found["result"].get("value"), f"{condition} did not come: {self.ask('document.body.innerText')[:2000]}"
+            assert found["result"].get("value"), (
+                f"{condition} did not come: {self.ask('document.body.innerText')[:2000]}"
+            )
             return
         raise AssertionError(f"{condition}: the page was left again and again")
 
@@ -91,7 +94,8 @@ class Tab:
         found = json.dumps(selector)
         self.wait(f"document.querySelector({found})?.getClientRects().length")
         place = self.ask(
-            f"(() => {{ const it = document.querySelector({found}); it.scrollIntoView({{block: 'center', behavior: 'instant'}});"
+            f"(() => {{ const it = document.querySelector({found});"
+            " it.scrollIntoView({block: 'center', behavior: 'instant'});"
             " const r = it.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
