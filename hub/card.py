@@ -38,9 +38,14 @@ def write_card(outgoing: Outgoing, repository: str, store: Path) -> bytes:
     """The card of what is about to leave. ``store``: where its tars are read, for the names and types in a sample."""
     with connect_read(outgoing.catalog) as db:
         facts = {name: db.sql(query).to_arrow_table().to_pylist() for name, query in _QUESTIONS.items()}
-        splits = db.sql("SELECT card FROM splits ORDER BY name, hash").fetchall()
+        splits = db.sql("SELECT card, faces, real, fake FROM splits ORDER BY name, hash").fetchall()
     head = _head(outgoing, repository, facts, store)
-    body = _body(outgoing, repository, facts, [json.loads(card) for (card,) in splits])
+    body = _body(
+        outgoing,
+        repository,
+        facts,
+        [json.loads(card) | {"faces": faces, "real": real, "fake": fake} for card, faces, real, fake in splits],
+    )
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)}---\n\n{body}".encode()
 
 
@@ -118,7 +123,10 @@ def _features(shards: list[Shard], outgoing: Outgoing, store: Path) -> pa.Schema
 
 
 def _united(schemas: list[pa.Schema]) -> pa.Schema:
-    return pa.unify_schemas(schemas, promote_options="permissive")
+    """One schema for all, the images first; what some shards lack is null in them."""
+    united = pa.unify_schemas(schemas, promote_options="permissive")
+    order = {"json": 2, "mask.png": 1, "__key__": 3, "__url__": 4}
+    return pa.schema(sorted(united, key=lambda field: order.get(field.name, 0)))
 
 
 def _yaml(schema: pa.Schema) -> list[dict[str, Any]]:
@@ -191,6 +199,7 @@ def _how_to_read(repository: str, shards: list[Shard], splits: list[dict]) -> li
         "```python",
         "from datasets import load_dataset",
         "",
+        f'everything = load_dataset("{repository}")',
         f'faces = load_dataset("{repository}", "{config}", split="{part}", streaming=True)',
         "face = next(iter(faces))",
         f'face["{image}"], face["json"]["label"]  # a PIL image; 0 is real, 1 is fake',
@@ -243,14 +252,18 @@ def _of_splits(splits: list[dict]) -> list[str]:
     rows = []
     for card in splits:
         lints = {word: sum(lint["severity"] == word for lint in card["lints"]) for word in ("error", "warning", "note")}
-        found = ", ".join(_count(count, word) for word, count in lints.items() if count) or "nothing"
-        rows.append([f"`{card['name']}@{card['hash'][:12]}`", card.get("title") or "", found])
-    lines += [*_table(["split", "what it is", "lints found"], rows), ""]
+        seen = ", ".join(_count(count, word) for word, count in lints.items() if count) or "nothing"
+        counts = [card["faces"], card["real"], card["fake"]]
+        rows.append([f"`{card['name']}@{card['hash'][:12]}`", card.get("title") or "", seen, *counts])
+    lines += [*_table(["split", "what it is", "lints found", "faces", "real", "fake"], rows, 3), ""]
+    found: dict[tuple[str, str], list[str]] = {}
     for card in splits:
         for lint in card["lints"]:
             if lint["severity"] != "note":
-                lines.append(f"* `{card['name']}`, {lint['severity']}: {lint['message']}")
-    return [*lines, ""] if lines[-1] else lines
+                found.setdefault((lint["severity"], lint["message"]), []).append(f"`{card['name']}`")
+    for (severity, message), names in found.items():
+        lines.append(f"* {severity} of {', '.join(names)}: {message}")
+    return [*lines, ""] if found else lines
 
 
 def _of_recipe(recipe: dict | None, told: dict) -> list[str]:
@@ -258,7 +271,7 @@ def _of_recipe(recipe: dict | None, told: dict) -> list[str]:
         return []
     rows = [[key, f"`{told[key]}`"] for key in _RECIPE if key in told]
     name = f"How the faces were found and cut, recipe `{recipe['name']}`, hash `{recipe['recipe_hash'][:16]}`:"
-    return ["## Recipe", "", name, "", *_table(["setting", ""], rows), ""]
+    return ["## Recipe", "", name, "", *_table(["setting", "value"], rows), ""]
 
 
 def _of_licences(facts: dict[str, list]) -> list[str]:
@@ -294,7 +307,7 @@ def _of_files() -> list[str]:
         ["`catalog/splits.parquet`, `splits/`", "the pinned splits: their queries, hashes, lints; their faces"],
         ["`recipes/`, `sources/`, `corrections/`", "how faces were cut, where they are from, what was corrected since"],
     ]
-    return ["## Files", "", *_table(["", ""], rows), ""]
+    return ["## Files", "", *_table(["file", "what it holds"], rows), ""]
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]], numbers: int = 0) -> list[str]:

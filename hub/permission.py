@@ -30,9 +30,9 @@ def check(selection: Selection, repository: str, public: bool, said_so: bool) ->
         )
     if not said_so:
         raise Forbidden(
-            f"these sources may not be passed on: {'; '.join(named)}. {repository} is private, but everybody who "
-            "is let in gets their faces, and it can be made public later. If your agreement with them allows that copy, say "
-            "so: the same command with --yes-i-may"
+            f"these sources may not be passed on: {'; '.join(named)}. {repository} is private, but whoever is let in "
+            "gets their faces, and it can be made public later. If your agreement with them allows that copy, say so: "
+            "the same command with --yes-i-may"
         )
 
 

@@ -243,6 +243,9 @@ def saying(name: str, what: str) -> Iterator[None]:
             raise NotThere(f"{name} has no {what}") from error
         raise Unanswered(f"the Hub refuses {what} of {name} (HTTP status {status})") from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise HubError(f"the disk is full ({what}): free space and run the same command again") from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise HubError(
+                f"the disk takes no more ({what}: {error.strerror}). What came is kept: free space and run the same "
+                "command again"
+            ) from error
         raise

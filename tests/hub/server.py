@@ -144,6 +144,7 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         self.where, self.query = parts.path, parse_qs(parts.query)
         self.kind = self.where.rpartition(".")[2] if "/resolve/" in self.where else "api"
+        self.kind = "part" if "/part/" in self.where else self.kind
         fault = self._fault()
         length = int(self.headers.get("Content-Length") or 0)
         if fault == "cut" and self.command == "PUT":
