@@ -16,6 +16,15 @@ from pathlib import Path
 import fsspec
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
+
+from tests.soak import scale
+
+# Properties are judged by what holds, not by how fast a busy machine finds out; with the same examples every time, and
+# with new ones in `make soak`.
+SLOW = [HealthCheck.too_slow]
+settings.register_profile("ours", deadline=None, derandomize=not scale(0, 1), suppress_health_check=SLOW)
+settings.load_profile("ours")
 
 REPOSITORY = Path(__file__).parents[1]
 RECIPE = ("--aligner", "dlib", "--sampling", "evenly 6")

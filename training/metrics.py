@@ -2,7 +2,8 @@
 
 Pure functions over labels and scores; scikit-learn does the ranking. A video is its *global* id
 (`dataset/method/quality/name`): grouping by the bare name merges `000_003` of five methods into one video. A figure
-that does not exist (AUC with one class) is None and the row says why; it is never replaced by 0.5.
+that does not exist (AUC with one class) is None and the row says why; it is never replaced by 0.5. scikit-learn is
+imported where it ranks: it takes as long as torch, and most processes of a training never rank anything.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from training.errors import TrainingError
 
@@ -65,6 +65,8 @@ def equal_error_rate(labels, scores) -> float:
     `labels` int [N] with both classes, `scores` float [N]. The ROC curve is read as straight between its points
     (Fawcett 2006, An introduction to ROC analysis, section 5), so the crossing is exact and needs no search.
     """
+    from sklearn.metrics import roc_curve
+
     false_positive, true_positive, _ = roc_curve(labels, scores, drop_intermediate=False)
     gap = false_positive - (1 - true_positive)  # rises from -1 to 1 along the curve
     after = int(np.argmax(gap >= 0))
@@ -88,6 +90,8 @@ def binary_figures(labels, scores, names: Sequence[str] | None = None) -> dict:
         only = "fake" if labels[0] else "real"
         reason = f"AUC, EER and AP need both classes, and all {labels.size} are {only}"
         return {"auc": None, "eer": None, "ap": None, "accuracy": accuracy, "reason": reason}
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     return {
         "auc": float(roc_auc_score(labels, scores)),
         "eer": equal_error_rate(labels, scores),

@@ -98,7 +98,9 @@ def test_a_folder_that_the_archive_has_not_is_an_error(tmp_path):
         unpack(archive, "1/fake/9", tmp_path / "out", lambda: None)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=60
+)
 @given(data=st.binary(max_size=400), cut=st.integers(0, 300))
 def test_any_bytes_are_an_archive_or_an_error_that_says_so(tmp_path, data, cut):
     whole = tar(tmp_path / "whole.tar.gz", [("1/a.png", b"a" * 50)]).read_bytes()

@@ -297,7 +297,9 @@ def test_one_name_for_two_files_is_an_error_that_names_both(scan):
     assert len(scan(label="real", name="{stem}", quality="{folder}").videos) == 2
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.sets(st.binary(min_size=1, max_size=30).filter(lambda name: not set(name) & {0, 0x2F}), min_size=1, max_size=5)
 )
