@@ -1,7 +1,7 @@
 """A split's query made ready to run in the sandbox: checked, and with what it uses at hand.
 
-A split may use others (`-- uses:`). Their faces stand under their aliases, as tables with the columns of `faces`. All of it
-runs in the child process.
+A split may use others (`-- uses:`), whose faces stand under their aliases, as tables with the columns of `faces`.
+All of it runs in the child process.
 """
 
 import contextlib
