@@ -73,9 +73,13 @@ class Faces:
         number = {sample: i for i, sample in enumerate(self.table["sample_id"].to_pylist())}
         return np.array([number[sample] for sample in ids.to_pylist()], np.int64)
 
+    @cached_property
+    def _places(self) -> list[list]:
+        return [self.table[name].to_pylist() for name in ("shard", "offset", "size")]
+
     def encoded(self, numbers: np.ndarray):
         """The files of these faces, one after the other: bytes."""
-        shards, offsets, sizes = (self.table[name].to_pylist() for name in ("shard", "offset", "size"))
+        shards, offsets, sizes = self._places
         opened = {}
         for number in numbers.tolist():
             name = shards[number]
