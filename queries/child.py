@@ -4,7 +4,9 @@ The catalog is opened read-only; files, network, extensions and the configuratio
 does not spill; the kernel limits address space, processor time and what is written. It is started by children.py alone.
 """
 
+import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -51,10 +53,12 @@ def main() -> None:
         _say(statements.from_duckdb(error), request)
     except (MemoryError, pa.ArrowMemoryError):
         _say(SqlError(f"the query needs more than its {limits.memory_mb} MiB of memory: ask for less"), request)
-    except OSError:  # the answer's file may grow no further
+    except OSError as error:
+        if error.errno != errno.EFBIG:  # the answer's file may grow no further
+            raise
         _say(SqlError(f"the answer is larger than {limits.answer_mb} MiB: ask for fewer columns or rows"), request)
     except (pa.ArrowException, ValueError, OverflowError, RecursionError) as error:
-        _say(SqlError(f"this cannot be asked or answered: {str(error).splitlines()[0]}"), request)
+        _say(SqlError(f"this cannot be asked or answered: {str(error).partition(chr(10))[0]}"), request)
 
 
 def _say(error: QueryError, request: dict[str, Any]) -> None:
@@ -68,7 +72,9 @@ def _say(error: QueryError, request: dict[str, Any]) -> None:
 
 
 def _confine(limits: Limits) -> None:
-    if sys.platform == "linux":  # where memory runs out all the same, this process goes first
+    with contextlib.suppress(
+        OSError
+    ):  # where the machine's memory runs out, this process goes first, if that can be said
         Path("/proc/self/oom_score_adj").write_text("1000")
     seconds = int(limits.time_s * limits.threads) + 1
     for what, soft, hard in (

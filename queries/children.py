@@ -24,7 +24,11 @@ import queries
 # pyarrow imports NumPy and pandas where it finds them, and that takes longer than most queries
 _START = """
 import sys
-sys.modules |= dict.fromkeys(sys.argv[1:])
+class Without:
+    def find_spec(name, *_):
+        if name in sys.argv[1:]:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Without)
 from queries.child import main
 main()
 """

@@ -50,7 +50,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queries.errors import SqlError
 from queries.sandbox import Limits, run
 
-limits = Limits(time_s=3, memory_mb=256, own_mb=1280, answer_mb=8, rows=1000, threads=1, trusted=False)
+limits = Limits(time_s=2, memory_mb=256, own_mb=1280, answer_mb=8, rows=1000, threads=1, trusted=False)
 
 def said(sql):
     try:
