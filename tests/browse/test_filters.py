@@ -55,8 +55,8 @@ def test_every_filter_narrows_and_every_order_runs(trained):
 
 @pytest.mark.parametrize(
     "words",
-    [[("label", "2")], [("least", "x"), ("run", "r")], [("most", "1.5"), ("run", "r")], [("least", "nan"), ("run", "r")],
-     [("least", "0.5")], [("order", "highest score")], [("order", "draw_key; DROP")]],
+    [[("label", "2")], [("least", "x"), ("run", "r")], [("most", "1.5"), ("run", "r")],
+     [("least", "nan"), ("run", "r")], [("least", "0.5")], [("order", "highest score")], [("order", "draw_key; DROP")]],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(words):
     with pytest.raises(BrowseError):
