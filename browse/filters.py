@@ -109,7 +109,8 @@ class Filters:
             if card is None:
                 raise BrowseError(f"there is no pinned split {self.split}")
             query = _indented(filled(card["sql"], card["params"], card["uses"]))
-            said.append(f"sample_id IN (  -- the query of {_one_line(self.split)}\n{query}\n  )")
+            name = _one_line(self.split)
+            said.append(f"sample_id IN (SELECT sample_id FROM (  -- the query of {name}\n{query}\n  ))")
         return said
 
 
@@ -127,8 +128,8 @@ def filled(sql: str, params: Mapping[str, Any], uses: Mapping[str, Any]) -> str:
     if not uses:
         return body
     tables = ",\n".join(
-        f"{alias} AS (\n    FROM faces WHERE sample_id IN (\n"
-        f"{_indented(filled(used['sql'], {**used['params'], **params}, used['uses']), 8)}\n    )\n)"
+        f"{alias} AS (\n    FROM faces WHERE sample_id IN (SELECT sample_id FROM (\n"
+        f"{_indented(filled(used['sql'], {**used['params'], **params}, used['uses']), 8)}\n    ))\n)"
         for alias, used in uses.items()
     )
     if re.match(r"WITH\b(?!\s+RECURSIVE)", body, re.IGNORECASE):

@@ -35,6 +35,7 @@ BEGINS_WITH = {
     "docs/train.md": "pinned",
     "docs/study.md": "curated",
     "docs/look.md": "trained",
+    "docs/browse.md": "trained",
     "docs/explain.md": "trained",
     "docs/read-shards.md": "pinned",
     "docs/export.md": "pinned",
@@ -268,7 +269,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_files_that_a_page_names_exist(page):
     text = FENCE.sub("", (REPOSITORY / page).read_text())
-    rooms = "curation|shards|queries|training|tests|docs|benchmarks"
+    rooms = "browse|curation|shards|queries|training|tests|docs|benchmarks"
     for name in re.findall(rf"`((?:{rooms})/[\w/.\-]*)`", text):
         assert (REPOSITORY / name).exists(), f"{page}: {name}"
 

@@ -27,7 +27,7 @@ _FLAGS = (
     # whatever the browser itself may want to know: no name but this machine's has an address
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )  # fmt: skip
-_PATIENCE_S = 60
+_PATIENCE_S = 120
 
 
 def find() -> str | None:
