@@ -77,7 +77,7 @@ def take_in(catalog: Path, store: Path) -> dict[str, float]:
 
 
 def pin_one(catalog: Path, store: Path, file: str) -> dict[str, Any]:
-    """In this process: seconds of a pin without its lints, and of these; ``cpu_s``: processor time of both processes."""
+    """In this process: seconds of a pin without its lints, and of these; ``cpu_s``: processor time of the former."""
     linting, lint_cpu = [], []
 
     def timed(function):
@@ -108,7 +108,7 @@ def pin_one(catalog: Path, store: Path, file: str) -> dict[str, Any]:
 
 
 def _cpu() -> float:
-    """Seconds that this process and its finished children have computed: what a machine with other work does not change."""
+    """Seconds that this process and its finished children computed; other work on the machine changes them less."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
