@@ -7,6 +7,12 @@ splits    every shipped split, the file as it is, by `pin` in a process of its o
 check     `split check` of a training and a test set.
 usual     one of these splits, ffpp/f2f_train, as people do it today: pandas over the same sidecars, filtered, sampled.
 
+Found by EXPLAIN ANALYZE and mended: `x % 100` of a video's id was computed for each of its faces (splits now ask it of
+videos, in a subquery); `draw` was computed and planned wherever a macro mentions it; a used split was planned three
+times and joined anew at each mention. What did not help: a temporary table of all current attempts (0.5 s of processor
+time, as much as ten joins of what is needed of them), and keeping a used split's ids and videos apart from its other
+columns (DuckDB 2.0 leaves out no join because nobody asks for its columns).
+
 Splits that must be told something get it (PARAMS). The last line of the output is one JSON object.
 
     python benchmarks/catalog.py [--faces N] [--videos N] [--folder FOLDER] [--match TEXT] [--without-usual]
@@ -77,7 +83,7 @@ def take_in(catalog: Path, store: Path) -> dict[str, float]:
 
 
 def pin_one(catalog: Path, store: Path, file: str) -> dict[str, Any]:
-    """In this process: seconds of a pin without its lints, and of these; ``cpu_s``: processor time of both processes."""
+    """In this process: seconds of a pin without its lints, and of these; ``cpu_s``: processor time of the former."""
     linting, lint_cpu = [], []
 
     def timed(function):
@@ -108,7 +114,7 @@ def pin_one(catalog: Path, store: Path, file: str) -> dict[str, Any]:
 
 
 def _cpu() -> float:
-    """Seconds that this process and its finished children have computed: what a machine with other work does not change."""
+    """Seconds that this process and its finished children computed; other work on the machine changes them less."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 

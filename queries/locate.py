@@ -4,7 +4,10 @@ The stem is what all faces of an attempt have in common. By attempt, frame and t
 among ten million without reading their ids. Arrow and NumPy take ids apart in a tenth of the time that SQL takes.
 """
 
+import itertools
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import numpy as np
@@ -30,9 +33,10 @@ def locate(stems: pa.Table, *columns: pa.ChunkedArray) -> list[pa.Table]:
     these numbers is not said.
     """
     known, attempts = (stems[name].combine_chunks() for name in ("stem", "attempt"))
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # Arrow and NumPy let go of the interpreter
+        taken = [pool.map(take_apart, ids.chunks, itertools.repeat(known)) for ids in columns]
     located = []
-    for ids in columns:
-        parts = [take_apart(chunk, known) for chunk in ids.chunks]
+    for parts in map(list, taken):
         place, frame, track = (
             pa.chunked_array([part[i] for part in parts], kind)
             for i, kind in enumerate((pa.int32(), pa.int64(), pa.int16()))

@@ -18,8 +18,9 @@ from queries.errors import SplitError, SqlError
 from queries.locate import locate, read_stems
 
 _ANSWER = ("sample_id", "video_id", "partner_id", "role", "weight", "stream", "label")
-# what is kept of a used split's answer; _1 is how DuckDB calls a second one
+# what is asked of a used split's answer; _1: DuckDB's name for the second column of a name
 _OF_USED = "(?i)^(sample_id|video_id)(_1)?$"
+_FEW = 50_000  # faces of a used split that are kept with all their columns
 
 
 def prepare(
@@ -59,9 +60,10 @@ def _checked(
 
 
 def _keep(db: duckdb.DuckDBPyConnection, used: dict[str, Any], words: statements.Vocabulary, kept: "_Kept") -> str:
-    """Runs a split that another one uses: the table of its faces, and of its videos without one, as in `faces_or_none`.
+    """Runs a split that another one uses: a table of its faces, and of its videos without one, as in `faces_or_none`.
 
-    A table and no view: macros mention what they are given several times, and a view is joined anew at each mention.
+    Macros mention what they are given several times, and a view is joined anew at each mention. Many faces are a view
+    nevertheless: to join them once with all columns costs more than several times with those that are asked for.
     """
     known = json.dumps(used, sort_keys=True)
     if known in kept.tables:
@@ -80,18 +82,19 @@ def _keep(db: duckdb.DuckDBPyConnection, used: dict[str, Any], words: statements
     (located,) = locate(kept.stems, answer["sample_id"])
     # a split without a column video_id names no video without a face
     videos = answer["video_id"] if "video_id" in given else pa.nulls(len(answer), pa.string())
-    db.register("_located", located.append_column("video_id", videos))
-    without = "UNION ALL FROM faceless WHERE video_id IN (SELECT video_id FROM _located WHERE attempt IS NULL)"
+    db.register("_arriving", located.append_column("video_id", videos))
+    db.execute(f"CREATE TEMP TABLE {table}_located AS FROM _arriving")
+    db.unregister("_arriving")
+    without = f"UNION ALL FROM faceless WHERE video_id IN (SELECT video_id FROM {table}_located WHERE attempt IS NULL)"
     db.execute(
         f"""
-        CREATE TEMP TABLE {table} AS
+        CREATE TEMP {"TABLE" if len(answer) <= _FEW else "VIEW"} {table} AS
         SELECT faces.* FROM faces
-        SEMI JOIN _located USING (attempt, frame_index, track)
-        WHERE attempt IN (SELECT attempt FROM _located)  -- follows; with it other attempts' rows are not read
+        SEMI JOIN {table}_located USING (attempt, frame_index, track)
+        WHERE attempt IN (SELECT attempt FROM {table}_located)  -- follows; with it other attempts' rows are not read
         {without if videos.null_count < len(videos) and located["attempt"].null_count else ""}
         """
     )
-    db.unregister("_located")
     db.execute("DROP TABLE _answer")
     for alias in used["uses"]:
         db.execute(f"DROP VIEW temp.main.{alias}")

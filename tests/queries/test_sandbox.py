@@ -9,8 +9,8 @@ import pytest
 
 from queries import children, sandbox, statement
 from queries.catalog import connect_read, connect_write, create
-from queries.errors import CatalogBusy, CatalogError, SplitError, SqlError
-from queries.sandbox import Limits, Query
+from queries.errors import CatalogBusy, CatalogError, SqlError
+from queries.sandbox import Limits
 
 REFUSED = {  # statement -> what is said of it
     # more than one, or no SELECT
@@ -335,18 +335,3 @@ def test_a_catalog_that_is_held_or_not_there_is_said(tmp_path):
 def test_a_parameter_has_no_value_outside_a_split(ffpp):
     with pytest.raises(SqlError, match=r"\$x has no value"):
         sandbox.run(ffpp.catalog, "SELECT $x")
-
-
-def test_aliases_of_used_splits_belong_to_the_split_that_names_them(ffpp):
-    def split(method, **uses):
-        return Query(f"{method}.sql", f"SELECT sample_id FROM faces WHERE method = '{method}'", uses=uses)
-
-    inner = Query("inner.sql", "SELECT sample_id FROM base WHERE frame_index = 0", uses={"base": split("FaceSwap")})
-    sql = "SELECT sample_id FROM base UNION ALL SELECT sample_id FROM few"
-    outer = Query("outer.sql", sql, uses={"base": split("Deepfakes"), "few": inner})
-    answer = sandbox.run_split(ffpp.catalog, outer).to_pylist()
-    methods = [row["sample_id"].split("/")[3] for row in answer]
-    assert (methods.count("Deepfakes"), methods.count("FaceSwap"), len(methods)) == (280, 14, 294)
-    leaking = Query("leaking.sql", "SELECT sample_id FROM base", uses={"few": inner})
-    with pytest.raises(SplitError, match="leaking.sql:1.*base does not exist"):
-        sandbox.run_split(ffpp.catalog, leaking)
