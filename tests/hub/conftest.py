@@ -41,7 +41,9 @@ def server():
 @pytest.fixture
 def online(server, monkeypatch, tmp_path):
     """The session's Hub, as it is found from this process; its counters begin at zero, and clients retry at once."""
-    for name, value in (("ENDPOINT", server.url), ("HF_HUB_DISABLE_XET", True), ("HF_HUB_OFFLINE", False)):
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    told = {"ENDPOINT": server.url, "HUGGINGFACE_CO_URL_TEMPLATE": template}
+    for name, value in (told | {"HF_HUB_DISABLE_XET": True, "HF_HUB_OFFLINE": False}).items():
         monkeypatch.setattr(constants, name, value)
     monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None, time=_http.time.time))
     monkeypatch.setenv("HF_TOKEN", WRITER)

@@ -39,7 +39,7 @@ LICENCES = (
     "cc-by-nc-4.0",
     "cc-by-nc-sa-4.0",
 )
-PART = 5 << 20  # of a multipart upload
+PART = 1 << 20  # of a multipart upload
 FAULTS = ("cut", "flip", "429", "500", "hang up", "403")
 
 
