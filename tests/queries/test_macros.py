@@ -58,7 +58,8 @@ def table(**columns):
     }
     rows |= columns
     tried = list(zip(rows["video_id"], rows["recipe_hash"], strict=True))
-    rows["attempt"] = [sorted(set(tried)).index(one) for one in tried]
+    number = {one: place for place, one in enumerate(sorted(set(tried)))}
+    rows["attempt"] = [number[one] for one in tried]
     kinds = {"frame_index": pa.int64(), "label": pa.int8(), "draw_key": pa.int64(), "track": pa.int16()}
     kinds |= {"attempt": pa.int32()}
     return pa.table({name: pa.array(values, kinds.get(name, pa.string())) for name, values in rows.items()})
