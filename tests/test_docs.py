@@ -37,6 +37,7 @@ BEGINS_WITH = {
     "docs/look.md": "trained",
     "docs/explain.md": "trained",
     "docs/read-shards.md": "pinned",
+    "docs/hub.md": "pinned",
     "docs/design.md": None,
     "docs/faces.md": None,
     "docs/verify.md": "pinned",

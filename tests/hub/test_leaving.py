@@ -45,11 +45,11 @@ def texts(server, name: str) -> dict[str, str]:
 
 def test_nothing_that_left_names_this_machine_or_its_user(online, pinned, tmp_path):
     place = copy_of(pinned, tmp_path / "place")
-    root = next(str(path) for path in [(pinned.folder / "videos").resolve()])
     marks = sorted(place.folder.glob("store/sources/*.parquet"))
     table = pq.read_table(marks[0])
     told = json.loads(table.schema.metadata[b"deepshard"])
-    assert root in told["root"]
+    root = told["root"]
+    assert root.startswith("/")
     told |= {"notes": [f"skipped {root}/odd.mp4"], "warnings": [f"{Path.home()} is full"], "config": {"from": root}}
     pq.write_table(table.replace_schema_metadata({b"deepshard": json.dumps(told).encode()}), marks[0])
     rebuild(place.folder / "catalog.duckdb", place.folder / "store")
@@ -83,7 +83,7 @@ def test_who_corrected_does_not_leave_but_what_was_corrected_does(online, pinned
     push_from(place, "somebody/corrected", where="dataset = 'dfd'")
     left = texts(online, "somebody/corrected")
     assert not [path for path, text in left.items() if "Captain" in text or str(place.folder) in text]
-    assert "[local]/store" in left["corrections/corrections.parquet"]
+    assert "seen in [local]" in left["corrections/corrections.parquet"]
     rows = pq.read_table(io.BytesIO(online.content("somebody/corrected", "data/dfd/test-00000-of-00001.parquet")))
     assert set(rows["video_id"].to_pylist()) == {video}
 
@@ -95,12 +95,6 @@ def test_a_text_that_would_tell_of_this_machine_stops_the_push(tmp_path):
     pq.write_table(table, tmp_path / "out/a.parquet")
     with pytest.raises(Forbidden, match="a.parquet would tell"):
         Local(tmp_path / "store").check(tmp_path / "out")
-
-
-@pytest.fixture(scope="module")
-def disguised(server, pinned):
-    """The demo's FF++ under pseudonyms in somebody/disguised, and the faces that left as the catalog has them."""
-    return "somebody/disguised"
 
 
 def test_pseudonyms_hide_every_name_and_keep_pairs_splits_and_pixels(online, pinned):
