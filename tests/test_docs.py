@@ -39,6 +39,7 @@ BEGINS_WITH = {
     "docs/explain.md": "trained",
     "docs/read-shards.md": "pinned",
     "docs/export.md": "pinned",
+    "docs/hub.md": "pinned",
     "docs/design.md": None,
     "docs/faces.md": None,
     "docs/verify.md": "pinned",

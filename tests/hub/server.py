@@ -58,6 +58,7 @@ class Repo:
     commits: dict[str, dict[str, Entry]] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
+    large: set[str] = field(default_factory=set)  # LFS objects that were uploaded to it
 
     def files(self, revision: str) -> dict[str, Entry] | None:
         return self.commits.get(self.branches.get(revision, revision))
@@ -357,14 +358,14 @@ class Handler(BaseHTTPRequestHandler):
         self._json({"files": told})
 
     def batch(self, body: bytes, name: str) -> None:
-        self._repo(name, write=True)
+        repo = self._repo(name, write=True)
         told = []
         for asked in json.loads(body)["objects"]:
             oid, size = asked["oid"], asked["size"]
             answer = {"oid": oid, "size": size}
-            if oid not in self.hub.objects:
+            if oid not in repo.large:
                 header: dict[str, str] = {}
-                href = f"{self.hub.url}/lfs/{oid}"
+                href = f"{self.hub.url}/lfs/{name}/{oid}"
                 if self.hub.multipart and size > PART:
                     header = {str(n + 1): f"{href}/part/{n + 1}" for n in range(-(-size // PART))}
                     header["chunk_size"] = str(PART)
@@ -374,22 +375,24 @@ class Handler(BaseHTTPRequestHandler):
             told.append(answer)
         self._json({"transfer": "basic", "objects": told})
 
-    def upload(self, body: bytes, oid: str) -> None:
+    def upload(self, body: bytes, name: str, oid: str) -> None:
         if hashlib.sha256(body).hexdigest() != oid:
             raise Refused(400, message="the bytes are not those of the object")
         self.hub.objects[oid] = body
+        self.hub.repos[name].large.add(oid)
         self._send(b"", 200, {"ETag": f'"{oid}"'})
 
-    def upload_part(self, body: bytes, oid: str, number: str) -> None:
+    def upload_part(self, body: bytes, name: str, oid: str, number: str) -> None:
         self.hub.parts[oid, int(number)] = body
         self._send(b"", 200, {"ETag": f'"{hashlib.md5(body).hexdigest()}"'})
 
-    def complete(self, body: bytes, oid: str) -> None:
+    def complete(self, body: bytes, name: str, oid: str) -> None:
         parts = json.loads(body)["parts"]
         data = b"".join(self.hub.parts.pop((oid, part["partNumber"])) for part in parts)
         if hashlib.sha256(data).hexdigest() != oid:
             raise Refused(400, message="the parts are not those of the object")
         self.hub.objects[oid] = data
+        self.hub.repos[name].large.add(oid)
         self._json({})
 
     def verify(self, body: bytes, name: str) -> None:
@@ -415,7 +418,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.hub.blobs[blob_id(data)] = data
                 files[value["path"]] = Entry(len(data), blob_id(data), None)
             elif step["key"] == "lfsFile":
-                if value["oid"] not in self.hub.objects:
+                if value["oid"] not in repo.large:
                     raise Refused(400, message=f"LFS object {value['oid']} was not uploaded")
                 size = len(self.hub.objects[value["oid"]])
                 files[value["path"]] = Entry(size, blob_id(pointer(value["oid"], size)), value["oid"])
@@ -482,9 +485,9 @@ ROUTES = [
     ("POST", f"/api/datasets/{_REPO}/commit/([^/]+)", "commit"),
     ("POST", rf"/datasets/{_REPO}\.git/info/lfs/objects/batch", "batch"),
     ("POST", rf"/datasets/{_REPO}\.git/info/lfs/objects/verify", "verify"),
-    ("PUT", "/lfs/([0-9a-f]{64})", "upload"),
-    ("PUT", "/lfs/([0-9a-f]{64})/part/([0-9]+)", "upload_part"),
-    ("POST", "/lfs/([0-9a-f]{64})/complete", "complete"),
+    ("PUT", f"/lfs/{_REPO}/([0-9a-f]{{64}})", "upload"),
+    ("PUT", f"/lfs/{_REPO}/([0-9a-f]{{64}})/part/([0-9]+)", "upload_part"),
+    ("POST", f"/lfs/{_REPO}/([0-9a-f]{{64}})/complete", "complete"),
     ("GET", f"/datasets/{_REPO}/resolve/([^/]+)/(.+)", "resolve"),
     ("HEAD", f"/datasets/{_REPO}/resolve/([^/]+)/(.+)", "resolve"),
 ]

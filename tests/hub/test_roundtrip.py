@@ -116,12 +116,12 @@ def test_a_pull_elsewhere_gives_the_same_ids_bytes_tars_and_pins(pushed, online,
     assert [one.hash for one in list_pinned(store)] == [one.hash for one in list_pinned(pinned.folder / "store")]
     for name in ("f2f_train", "f2f_val"):
         _same_faces(pinned.folder / "store", store, name)
-    again = pin(catalog, store, REPOSITORY / "queries/ffpp/f2f_val.sql")
-    assert again.hash == next(one.hash for one in list_pinned(pinned.folder / "store") if one.name == "f2f_val")
     online.clear()
     assert pull(catalog, store, repository()).fetched == 0
     assert online.sent["tar"] == 0 and online.sent["arrow"] == 0
     assert online.sent["parquet"] == len(online.content(FACES, "catalog/shards.parquet"))
+    again = pin(catalog, store, REPOSITORY / "queries/ffpp/f2f_val.sql")
+    assert again.hash == next(one.hash for one in list_pinned(pinned.folder / "store") if one.name == "f2f_val")
 
 
 def test_a_pull_of_splits_brings_their_faces_and_the_second_only_what_is_new(pushed, online, pinned, tmp_path):
