@@ -18,11 +18,12 @@ from shards.errors import ReadError
 
 _ID = re.compile(r"(.+)/(\d{6,12})-(\d{1,4})", re.DOTALL | re.ASCII)
 _MOST = 400  # cells of a strip
+_PAIRS = 24  # forgeries of one frame
 _WHO = re.compile(r"[\w-]+:[\w\-+=@,%~.]+", re.ASCII)  # an identity
 _NAMED = re.compile(r"[\w\-+=@,%~]+(?:/[\w\-+=@,%~]+){3,}", re.ASCII)  # a video_id or sample_id in a sentence
-_PLACES = ", ".join(f"s.{member}_{part}" for member in ("image", "json", "mask") for part in ("offset", "size", "xxh3"))
-_FACE = f"""s.sample_id, v.video_id, v.dataset, v.method, v.quality, v.label, s.frame_index, s.time_s, s.track,
-       v.recipe_hash, v.pack AS shard, v.tar, s.image_ext, {_PLACES}"""
+_PLACES = ", ".join(f"{member}_{part}" for member in ("image", "json", "mask") for part in ("offset", "size", "xxh3"))
+_ATTEMPT = "attempt, video_id, dataset, method, quality, label, recipe_hash, content, pack AS shard, tar"
+_SAMPLE = f"attempt, sample_id, frame_index, time_s, track, image_ext, {_PLACES}"
 
 
 @dataclass(frozen=True)
@@ -87,46 +88,50 @@ class Whole:
 def by_id(db: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> dict[str, Face]:
     """Those of these sample_ids that are faces of the catalog."""
     parts = [found.groups() for found in map(_ID.fullmatch, ids) if found]
-    if not parts:
-        return {}
-    stems, frames, tracks = ([part[i] for part in parts] for i in range(3))
-    rows = _rows(
-        db,
-        f"""
-        WITH wanted AS (
-            SELECT unnest($stems::VARCHAR[]) AS stem, unnest($frames::BIGINT[]) AS frame_index,
-                   unnest($tracks::SMALLINT[]) AS track
-        ), attempts AS (
-            SELECT v.*, stem FROM current_attempts v JOIN (SELECT DISTINCT stem FROM wanted) w
-            ON stem = v.recipe_hash[:8] || '/' || v.content[:8] || '/' || v.video_id
-            WHERE v.video_id IN (SELECT regexp_extract(stem, '^[^/]*/[^/]*/(.*)$', 1) FROM wanted)
-        )
-        SELECT {_FACE}
-        FROM sample_rows s
-        JOIN (SELECT v.*, w.frame_index, w.track FROM attempts v JOIN wanted w USING (stem)) v
-        ON s.attempt = v.attempt AND s.frame_index = v.frame_index AND s.track = v.track
-        """,
-        stems=stems,
-        frames=[int(frame) for frame in frames],
-        tracks=[int(track) for track in tracks],
-    )
-    return {row["sample_id"]: _face(row) for row in rows}
+    stems = {stem for stem, _, _ in parts}
+    videos = sorted({stem.split("/", 2)[-1] for stem in stems})
+    attempts = _attempts(db, "video_id IN (SELECT unnest($videos::VARCHAR[]))", videos=videos)
+    wanted = [
+        one for one in attempts if f"{one['recipe_hash'][:8]}/{(one['content'] or '')[:8]}/{one['video_id']}" in stems
+    ]
+    numbers = {f"{one['recipe_hash'][:8]}/{one['content'][:8]}/{one['video_id']}": one for one in wanted}
+    # a look-up for each: its row group is found by the attempt; all together would read every group's columns
+    sought = [
+        f"SELECT {_SAMPLE} FROM sample_rows WHERE attempt = {numbers[stem]['attempt']} "
+        f"AND frame_index = {int(frame)} AND track = {int(track)}"
+        for stem, frame, track in dict.fromkeys(parts)
+        if stem in numbers
+    ]
+    known = {one["attempt"]: one for one in wanted}
+    rows = _rows(db, " UNION ALL ".join(sought)) if sought else []
+    asked = set(ids)
+    return {row["sample_id"]: _face(known[row["attempt"]] | row) for row in rows if row["sample_id"] in asked}
 
 
 def of_videos(db: duckdb.DuckDBPyConnection, videos: Sequence[str], each: int = _MOST) -> list[Face]:
     """At most ``each`` faces of each of these videos, in time."""
-    rows = _rows(
-        db,
-        f"""
-        SELECT {_FACE} FROM sample_rows s JOIN current_attempts v USING (attempt)
-        WHERE v.video_id IN (SELECT unnest($videos::VARCHAR[]))
-        QUALIFY row_number() OVER (PARTITION BY attempt ORDER BY s.frame_index, s.track) <= $each
-        ORDER BY v.video_id, v.recipe_hash, s.frame_index, s.track
-        """,
-        videos=list(videos),
-        each=each,
-    )
-    return [_face(row) for row in rows]
+    attempts = _attempts(db, "video_id IN (SELECT unnest($videos::VARCHAR[]))", videos=list(videos))
+    first = "QUALIFY row_number() OVER (PARTITION BY attempt ORDER BY frame_index, track) <= $each"
+    found = _samples(db, attempts, first, each=each)
+    return sorted(found, key=lambda face: (face.video_id, face.recipe_hash, face.frame_index, face.track))
+
+
+def _attempts(db: duckdb.DuckDBPyConnection, condition: str, **values: Any) -> list[dict[str, Any]]:
+    """What the faces of some attempts have in common."""
+    return _rows(db, f"SELECT {_ATTEMPT} FROM current_attempts WHERE {condition}", **values)
+
+
+def _samples(
+    db: duckdb.DuckDBPyConnection, attempts: Sequence[dict[str, Any]], rest: str = "", **values: Any
+) -> list[Face]:
+    """Faces of these attempts. Their numbers stand in the query: so only where they lie is read, and not ten million
+    rows for a join."""
+    if not attempts:
+        return []
+    known = {one["attempt"]: one for one in attempts}
+    numbers = ", ".join(map(str, known))
+    rows = _rows(db, f"SELECT {_SAMPLE} FROM sample_rows WHERE attempt IN ({numbers}) {rest}", **values)
+    return [_face(known[row["attempt"]] | row) for row in rows]
 
 
 def named_in(db: duckdb.DuckDBPyConnection, sentences: Sequence[str]) -> list[tuple[str, Face | None]]:
@@ -214,24 +219,19 @@ def _strip(db: duckdb.DuckDBPyConnection, face: Face) -> tuple[list[Cell], int]:
 
 def _pair(db: duckdb.DuckDBPyConnection, face: Face, facts: dict[str, Any]) -> list[Face]:
     """Of a fake the original, of a real face its forgeries, at the same frame under the same recipe."""
-    if facts["original_video"]:
-        condition = "v.video_id = $video"
-    else:
-        condition = "v.original_video = $video"
-    rows = _rows(
+    which = "video_id" if facts["original_video"] else "original_video"
+    attempts = _attempts(
         db,
-        f"""
-        SELECT {_FACE} FROM sample_rows s JOIN current_attempts v USING (attempt)
-        WHERE {condition} AND v.recipe_hash = $recipe AND s.frame_index = $frame
-        QUALIFY row_number() OVER (PARTITION BY attempt ORDER BY abs(s.track - $track)) = 1
-        ORDER BY v.dataset, v.method, v.video_id LIMIT 24
-        """,
+        f"{which} = $video AND recipe_hash = $recipe",
         video=facts["original_video"] or face.video_id,
         recipe=face.recipe_hash,
-        frame=face.frame_index,
-        track=face.track,
     )
-    return [_face(row) for row in rows]
+    nearest = (
+        "AND frame_index = $frame "
+        "QUALIFY row_number() OVER (PARTITION BY attempt ORDER BY abs(track - $track), track) = 1"
+    )
+    found = _samples(db, attempts, nearest, frame=face.frame_index, track=face.track)
+    return sorted(found, key=lambda one: (one.dataset, one.method, one.video_id))[:_PAIRS]
 
 
 def _landmarks(place: Place, face: Face) -> tuple[list[tuple[float, float]], str | None]:
