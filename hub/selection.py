@@ -23,6 +23,10 @@ from shards import schema
 NO_SPLIT = "unsplit"  # of videos that no official split names: not `train`, which others would train on
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}  # as the Hub calls them
 
+_WHERE = """
+SELECT sample_id, NULL AS video_id FROM faces WHERE ({0})
+UNION ALL SELECT NULL, video_id FROM faceless WHERE ({0})
+"""
 _ATTEMPTS = """
 SELECT a.attempt, a.pack, v.official_split AS corrected_split
 FROM attempts a JOIN corrected_videos v USING (video_id)
@@ -69,8 +73,8 @@ def select(
     asked = [Pinned(*manifest.read(find_pinned(store, ref))) for ref in splits]
     faces = faceless = None
     if where:
-        faces = run_sql(catalog, f"SELECT sample_id FROM faces WHERE ({where})")["sample_id"]
-        faceless = run_sql(catalog, f"SELECT DISTINCT video_id FROM faceless WHERE ({where})")["video_id"]
+        chosen = run_sql(catalog, _WHERE.format(where))
+        faces, faceless = (pc.drop_null(chosen[name]) for name in ("sample_id", "video_id"))
     elif asked:
         ids = [column for one in asked for column in (one.rows["sample_id"], pc.drop_null(one.rows["partner_id"]))]
         faces = pc.unique(pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string()))

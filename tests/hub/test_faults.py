@@ -13,8 +13,7 @@ from tests.conftest import new_place
 from tests.hub.conftest import FACES, Online, push_from, repository
 from tests.hub.server import READER, WRITER, Fault
 
-SOME = "dataset IN ('dfd', 'celebdf-v2')"
-ONCE = ["cut", "flip", "429", "500", "hang up"]
+SOME = "dataset IN ('dfd', 'celebdf-v2')"  # of the demo
 
 
 def tars(online, name: str = FACES) -> dict[str, bytes]:
@@ -25,17 +24,27 @@ def largest(online) -> int:
     return max(map(len, tars(online).values()))
 
 
-@pytest.mark.parametrize("kind", ONCE)
-def test_a_pull_survives_what_happens_once(pushed, online, tmp_path, kind):
-    online.faults += [Fault(kind, r"\.tar$"), Fault(kind, r"\.parquet$", after=2), Fault(kind, "/tree/")]
-    if kind == "flip":
-        online.faults.pop()  # JSON has no checksum; what it lists has
-    done = pull(tmp_path / "catalog.duckdb", tmp_path / "store", repository())
+def test_a_pull_survives_whatever_happens_once(pushed, online, tmp_path):
+    online.faults += [Fault(kind, r"\.tar$") for kind in ("cut", "429", "500", "hang up")]
+    online.faults.append(Fault("flip", r"\.tar$", after=3))
+    online.faults += [Fault(kind, r"\.parquet$") for kind in ("cut", "429", "500", "hang up")]
+    online.faults += [Fault("flip", r"\.parquet$", after=20), Fault("500", "/tree/"), Fault("429", "/revision/")]
+    done = pull(tmp_path / "catalog.duckdb", tmp_path / "store", repository(tries=8))
     assert done.fetched == done.faces and not online.faults
     assert {path.read_bytes() for path in tmp_path.glob("store/shards/*.tar")} == set(tars(online).values())
 
 
-@pytest.mark.parametrize("kind", ["cut", "flip", "429"])
+def test_a_push_survives_whatever_happens_once(server, online, pinned):
+    name = "somebody/shaken"
+    online.faults += [Fault(kind, "^/lfs/", "PUT") for kind in ("cut", "429", "500", "hang up")]
+    online.faults += [Fault("500", "/preupload/", "POST"), Fault("429", "/objects/batch", "POST")]
+    online.faults += [Fault("hang up", "/commit/", "POST"), Fault("500", "/repos/create", "POST")]
+    done = push_from(pinned, name, splits=["f2f_val"])
+    assert done.commit and not online.faults
+    assert "catalog/faces.parquet" in online.listing(name)
+
+
+@pytest.mark.parametrize("kind", ["cut", "flip"])
 def test_a_pull_that_breaks_keeps_what_came_and_the_second_brings_the_rest(pushed, online, tmp_path, kind):
     online.faults.append(Fault(kind, r"\.tar$", times=1000, after=3))
     with pytest.raises(ValueError) as refused:
@@ -58,7 +67,7 @@ def test_a_tar_that_was_cut_anywhere_is_gone_on_with(pushed, online, tmp_path):
     path = max(tmp_path.glob("store/shards/*.tar"), key=lambda one: one.stat().st_size)
     whole = path.read_bytes()
     growing = tmp_path / "store/pulling" / path.name
-    for size in (0, 1, 511, 512, len(whole) // 3, len(whole) // 2 + 7, len(whole) - 1024, len(whole) - 1):
+    for size in (1, len(whole) // 2 + 7, len(whole) - 1024, len(whole) - 1):
         for end in (".tar", ".parquet", ".videos.parquet"):
             path.with_name(path.stem + end).unlink()
         growing.write_bytes(whole[:size])
@@ -74,7 +83,7 @@ def test_a_tar_that_was_cut_anywhere_is_gone_on_with(pushed, online, tmp_path):
     assert path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("kind", ["cut", "429", "hang up"])
+@pytest.mark.parametrize("kind", ["cut", "429"])
 def test_a_push_that_breaks_is_gone_on_with(server, online, pinned, kind):
     name = f"somebody/broken-{kind.replace(' ', '')}"
     online.faults.append(Fault(kind, "^/lfs/", "PUT", times=1000, after=8))
