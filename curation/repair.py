@@ -24,6 +24,7 @@ from queries.errors import CatalogBusy, CatalogError
 from queries.ingest import Problem, ingest_store, rebuild
 from queries.verify import Comparison, compare, remembered, scanned
 from shards import durable, repair, schema, sidecar
+from shards.attached import require_tars
 from shards.errors import PlanError, ShardError
 from shards.pack import pack, remove_parts
 from shards.part import read_part
@@ -47,8 +48,9 @@ def verify_all(catalog: Path, store: Path, data: bool = True) -> tuple[list[tupl
     """All that is wrong with a store and its catalog, as (place, message), and who curates into it at this moment.
 
     While somebody does, unfinished files are no finding, and parts and the catalog are not looked at. Reads only.
-    Raises CatalogBusy.
+    Raises CatalogBusy, AttachedError.
     """
+    require_tars(store)
     busy = holder_of(store)
     found = [
         (finding.shard, finding.message)
@@ -65,8 +67,10 @@ def verify_all(catalog: Path, store: Path, data: bool = True) -> tuple[list[tupl
 def repair_store(catalog: Path, store: Path, data: bool = True) -> list[Repair]:
     """Verify a store and mend it. ``data=False``: damage to the samples' bytes is not looked for.
 
-    Raises CurationError if somebody curates the store, CatalogBusy, OSError. Killed anywhere, it can be run again.
+    Raises CurationError if somebody curates the store, CatalogBusy, AttachedError, OSError. Killed anywhere, it can be
+    run again.
     """
+    require_tars(store)
     with holding(store):
         return list(_Mender(Path(catalog), Path(store)).all(data))
 

@@ -33,6 +33,7 @@ from queries.catalog import connect_read
 from queries.errors import CatalogBusy
 from queries.ingest import ingest_store
 from shards import durable
+from shards.attached import require_tars
 from shards.mirror import Mirror
 from shards.part import clear_unfinished
 from shards.schema import VIDEO_FIELDS
@@ -94,10 +95,11 @@ def curate(
     second try with the other decoder, where its worker makes no progress for ``stall_s`` seconds or takes more than
     ``memory_gb`` (default: the memory of its machine shared out among its workers). ``mirror`` is an address to which
     every finished pack of the store is sent, see ``shards.mirror``. Raises MirrorError, CurationError, RecipeError,
-    FacesError (no weights), Stopped (no engine), before any work where that is possible.
+    FacesError (no weights), Stopped (no engine), AttachedError, before any work where that is possible.
     """
     from curation.faces.opening import backend_of
 
+    require_tars(store)
     if recipe.pixels_version != PIXELS_VERSION:
         raise RecipeError(
             f"recipe {recipe.name!r} wants pixels version {recipe.pixels_version}, this is {PIXELS_VERSION}"

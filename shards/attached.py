@@ -33,7 +33,7 @@ class Attached:
 
 
 class AttachedError(ShardError):
-    """A file remote.json that does not say where shards lie."""
+    """A file remote.json that does not say where shards lie, or tars that are wanted here and lie there."""
 
 
 def read_attached(folder: Path | str) -> Attached | None:
@@ -49,6 +49,15 @@ def read_attached(folder: Path | str) -> Attached | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AttachedError(f"{path} cannot be read ({error}): run `deepshard attach` again") from None
+
+
+def require_tars(store: Path | str) -> None:
+    """For whoever reads or writes tars themselves. Raises AttachedError if those of this store lie elsewhere."""
+    if (attached := read_attached(Path(store) / "shards")) is not None:
+        raise AttachedError(
+            f"{store} is attached to {attached.repository}, so its tars lie elsewhere: `deepshard pull "
+            f"{attached.repository} --store FOLDER --catalog FILE` makes a store that has them"
+        )
 
 
 def write_attached(folder: Path, attached: Attached) -> None:

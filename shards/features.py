@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards import durable
+from shards.attached import require_tars
 from shards.errors import ReadError
 from shards.image import decode_image
 from shards.phash import WIDER, inner_part, perceptual_hash
@@ -87,9 +88,11 @@ def feature_path(store: Path | str, shard: str, kind: Kind) -> Path:
 def compute(store: Path | str, kind: Kind = PHASH, workers: int = 1) -> Iterator[Computed]:
     """Compute what is missing of ``kind``, yielding each shard when its file is on the disk.
 
-    Faces that cannot be read are left out and named; their shard is tried again by the next call.
+    Faces that cannot be read are left out and named; their shard is tried again by the next call. Raises AttachedError
+    where the tars lie elsewhere.
     """
     store = Path(store)
+    require_tars(store)
     todo = missing(store, kind)
     if not todo:
         return
