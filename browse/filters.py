@@ -83,8 +83,11 @@ class Filters:
             )
         return ", ".join(said) or "all faces"
 
-    def sql(self, card: Mapping[str, Any] | None = None, columns: str = "", ordered: bool = True) -> str:
-        """The query. ``card``: that of the pinned split, where one is chosen; ``columns``: others than sample_id."""
+    def sql(
+        self, card: Mapping[str, Any] | None = None, columns: str = "", ordered: bool = True, below: int | None = None
+    ) -> str:
+        """The query. ``card``: that of the pinned split, where one is chosen; ``columns``: others than sample_id;
+        ``below``: only of faces with a smaller draw_key."""
         text = f"SELECT {columns or ('sample_id, score' if self.run else 'sample_id')}\nFROM faces"
         if self.run:
             text += (
@@ -92,7 +95,8 @@ class Filters:
                 f"    WHERE run_id = {literal(self.run)} AND sample_id IS NOT NULL GROUP BY sample_id\n"
                 ") USING (sample_id)"
             )
-        if conditions := self._conditions(card):
+        conditions = [*([] if below is None else [f"draw_key < {below:d}"]), *self._conditions(card)]
+        if conditions:
             text += "\nWHERE " + "\n  AND ".join(conditions)
         return f"{text}\nORDER BY {ORDERS[self.order]}" if ordered else text
 

@@ -9,9 +9,12 @@ import pyarrow as pa
 
 from browse import faces
 from browse.faces import Face
+from browse.filters import Filters
 from browse.place import Place
 
 SIZE = 60  # of a page
+_KEYS = 1 << 63  # draw_keys there are
+_SPARE = 64  # as many faces as a page needs are looked at first, so that filters may keep one of them
 _WIDEST = 300  # characters of a cell
 
 
@@ -29,6 +32,24 @@ class Page:
     def after(self) -> int:
         """Where the next page begins."""
         return self.offset + len(self.rows)
+
+
+def page_of_filters(
+    place: Place, chosen: Filters, card: dict[str, Any] | None, offset: int = 0, size: int = SIZE
+) -> Page:
+    """The same of what filters stand for. ``card``: that of their pinned split. Raises as ``page`` does.
+
+    Shuffled faces are in the order of their draw_keys, which are as random as a hash: those with the smallest ones are
+    asked for first, so that a page does not sort ten million.
+    """
+    if chosen.order == "shuffled":
+        with place.look() as db:
+            ((all_faces,),) = db.execute("SELECT count(*) FROM sample_rows").fetchall()
+        if (looked_at := _SPARE * (offset + size + 1)) < all_faces:
+            found = page(place, chosen.sql(card, below=_KEYS * looked_at // all_faces), offset, size)
+            if found.more:
+                return found
+    return page(place, chosen.sql(card), offset, size)
 
 
 def page(place: Place, sql: str, offset: int = 0, size: int = SIZE) -> Page:

@@ -155,8 +155,11 @@ async def start(request: web.Request) -> web.Response:
 async def answer(request: web.Request) -> web.Response:
     """A page of the answer, as a part of the page."""
     try:
-        sql, _ = _query(request)
-        found = await _asked(request, gallery.page, sql, _offset(request))
+        sql, chosen = _query(request)
+        if chosen is not None:
+            found = await _asked(request, gallery.page_of_filters, chosen, _card(request, chosen), _offset(request))
+        else:
+            found = await _asked(request, gallery.page, sql, _offset(request))
     except _MENDED as error:
         return _refused(request, error)
     return _page("answer.html", page=found)
