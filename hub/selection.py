@@ -14,9 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hub.errors import HubError
-from queries import manifest
+from queries import manifest, sandbox
 from queries.catalog import connect_read
-from queries.inspect import run_sql
 from queries.pinned import find_pinned, list_pinned
 from shards import schema
 
@@ -73,7 +72,7 @@ def select(
     asked = [Pinned(*manifest.read(find_pinned(store, ref))) for ref in splits]
     faces = faceless = None
     if where:
-        chosen = run_sql(catalog, _WHERE.format(where))
+        chosen = sandbox.run(catalog, _WHERE.format(where))
         faces, faceless = (pc.drop_null(chosen[name]) for name in ("sample_id", "video_id"))
     elif asked:
         ids = [column for one in asked for column in (one.rows["sample_id"], pc.drop_null(one.rows["partner_id"]))]

@@ -131,7 +131,8 @@ def test_show_tells_what_is_known_and_draws_it(trained, tmp_path):
 
 @pytest.mark.parametrize("width", [80, 120, 200])
 def test_the_catalog_fits_a_terminal(pinned, width):
-    command = f"script -qec 'stty cols {width}; deepshard catalog' /dev/null"
+    # COLUMNS, which whoever runs the suite may have set, would be believed before the terminal
+    command = f"script -qec 'unset COLUMNS LINES; stty cols {width}; deepshard catalog' /dev/null"
     said = pinned.ok("-c", command, program=("bash",)).replace("\r", "")
     lines = re.sub("\x1b\\[[0-9;]*m", "", said).splitlines()
     tables = [line for line in lines if line.startswith(" ") and not line.startswith("    ")]
