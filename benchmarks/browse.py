@@ -1,7 +1,8 @@
 """How long somebody waits for `deepshard browse` on a catalog of ten million faces, and what it takes of the memory.
 
 first       from the start of the server's process to the last byte of the first picture over HTTP: the page, the
-            answer to the query that it asks, the picture. ``page_s``: the same of a server that is running.
+            answer to the query that it asks, the picture. ``open_s``: the same of a server that is running;
+            ``cold_s``: and with the catalog dropped from memory; ``page_s``: without the page around the answer.
 next        the second page of the answer, and one far down
 counts      all counts and distributions of the ten million
 filtered    the first page of a filtered query, in another order
@@ -168,6 +169,14 @@ def page_with_picture(host: str, path: str) -> None:
         raise SystemExit(f"{path} has no picture")
 
 
+def opened(host: str) -> float:
+    """What somebody waits who opens the address of a running server."""
+    began = time.perf_counter()
+    get(host, "/")
+    page_with_picture(host, "/answer")
+    return time.perf_counter() - began
+
+
 def timed(host: str, path: str) -> float:
     began = time.perf_counter()
     page_with_picture(host, path)
@@ -181,6 +190,9 @@ def measure(catalog: Path, store: Path) -> dict[str, float]:
         get(host, "/")
         page_with_picture(host, "/answer")
         found = {"first_s": time.perf_counter() - began}
+        found["open_s"] = opened(host)
+        forget(catalog)
+        found["cold_s"] = opened(host)
         found["page_s"] = timed(host, "/answer")
         found["next_s"] = timed(host, "/answer?offset=60")
         found["far_s"] = timed(host, f"/answer?offset={FAR}")

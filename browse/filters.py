@@ -5,6 +5,7 @@ its parameters filled in, and not of its file, which no query can read.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ ORDERS = {
 }
 _SCORED = ("lowest score", "highest score")
 _COLUMNS = ("dataset", "method", "quality", "official_split")
+_SHOWN = 200  # values of a column to choose from, at most
 
 
 @dataclass(frozen=True)
@@ -200,15 +202,18 @@ NOTHING = Options({name: [] for name in _COLUMNS}, [], [])
 def options(place: Place) -> Options:
     """What the catalog has, the most frequent first. Raises CatalogError, CatalogBusy."""
     with place.look() as db:
-        columns = {
-            name: db.execute(
-                f"SELECT {name}, sum(faces)::BIGINT AS faces FROM current_attempts "
-                f"WHERE faces > 0 AND {name} IS NOT NULL GROUP BY ALL ORDER BY faces DESC, {name} LIMIT 200"
-            ).fetchall()
-            for name in _COLUMNS
-        }
+        groups = db.execute(  # once: what a catalog knows of its videos is joined anew each time it is asked
+            f"SELECT sum(faces)::BIGINT, {', '.join(_COLUMNS)} FROM current_attempts WHERE faces > 0 GROUP BY ALL"
+        ).fetchall()
         splits = db.execute(
             "SELECT name || '@' || hash[:12] FROM splits ORDER BY created_at DESC, name, hash"
         ).fetchall()
         runs = db.execute("SELECT run_id FROM runs ORDER BY created_at DESC, run_id").fetchall()
-    return Options(columns, [name for (name,) in splits], [name for (name,) in runs])
+    columns = {}
+    for name, values in zip(_COLUMNS, zip(*(group[1:] for group in groups), strict=True), strict=False):
+        counts: Counter[str] = Counter()
+        for (count, *_), value in zip(groups, values, strict=True):
+            if value is not None:
+                counts[value] += count
+        columns[name] = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:_SHOWN]
+    return Options(NOTHING.columns | columns, [name for (name,) in splits], [name for (name,) in runs])
