@@ -87,7 +87,7 @@ def test_killed_at_random_driver_or_worker(videos):
     whole = stopping.state(videos / "place")
     shutil.rmtree(videos / "place")
     chance, killed, ended = random.Random(4), {"driver": 0, "worker": 0}, 0
-    while sum(killed.values()) < scale(3, 200) or not min(killed.values()):
+    while sum(killed.values()) < scale(5, 200) or not min(killed.values()):
         driver, hits = start(videos), 0
         while driver.poll() is None:
             time.sleep(chance.uniform(0, 2.5))
