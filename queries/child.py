@@ -22,6 +22,7 @@ from queries import statement as statements
 from queries.catalog import connect_read
 from queries.children import Limits
 from queries.errors import CatalogBusy, QueryError, SqlError
+from queries.nested import prepare
 from queries.shadow import hide_machine, keep_recipe
 
 _ROWS_PER_BATCH = 1 << 16
@@ -104,17 +105,18 @@ def _serve(request: dict[str, Any], limits: Limits, output: Any) -> list[bool]:
     }
     with connect_read(request["catalog"], timeout_s=limits.time_s / 2, config=config) as db:
         words = statements.vocabulary(db)
-        if not limits.trusted:
-            hide_machine(db)
-        if request.get("recipe_hash"):
-            keep_recipe(db, request["recipe_hash"], hidden=not limits.trusted)
+
+        def make_ready(connection: duckdb.DuckDBPyConnection) -> None:
+            if not limits.trusted:
+                hide_machine(connection)
+            if request.get("recipe_hash"):
+                keep_recipe(connection, request["recipe_hash"], hidden=not limits.trusted)
+
+        make_ready(db)
         db.execute("SET enable_external_access = false")
         db.execute("SET lock_configuration = true")
         if request["kind"] == "split":
-            from queries.nested import prepare  # brings NumPy: not for every child
-
-            sql, values = prepare(db, request["query"], words)
-            more = [_write(db.sql(sql, params=values), limits, output)]
+            more = [_write(prepare(db, request["query"], words, make_ready), limits, output)]
         else:
             checked = statements.check(db, request["sql"], words)
             if checked.parameters:

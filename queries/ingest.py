@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from queries import catalog as catalogs
-from queries.catalog import columns, connect_read, connect_write, script
+from queries.catalog import JOINS, connect_read, connect_write, script
 from queries.errors import IngestError, NoCatalog
 from queries.packs import Pack, PackProblem, PackRows, find_packs, read_pack, tar_state
 from queries.records import READERS, FileProblem, Rows
@@ -32,7 +32,7 @@ _LEAST_FACES, _MOST_FACES = 122_880, 4 * 122_880
 _LONG_S = 0.8
 # Threads write row groups of their own. To join these at a checkpoint costs as much as to write them, so that happens a
 # little at a time, beside small batches.
-_UNORDERED = "SET preserve_insertion_order = false; SET max_vacuum_tasks = {joined}"
+_UNORDERED = "SET preserve_insertion_order = false"
 _BATCH_PACKS = 500
 _READ_AHEAD = 160  # packs of a few thousand faces: what is read while a transaction runs
 
@@ -191,7 +191,7 @@ def _take_file(db: duckdb.DuckDBPyConnection, path: str, kind: str, rows: Rows, 
             if not content:
                 continue
             content = pa.table({name: [row[name] for row in content] for name in content[0]})
-        if "file" in columns(table):
+        if "file" in db.table(table).columns:
             content = content.append_column("file", pa.array([path] * len(content), pa.string()))
         _insert(db, table, content)
     if kind == "source":
@@ -237,6 +237,7 @@ def _ingest_packs(catalog: str | Path, store: Path, known: _Known, report: Inges
     gone = sorted(shards.keys() - packs.keys())
     if gone:
         with connect_write(catalog) as db:
+            db.execute(JOINS.format(1))
             _drop_packs(db, gone)
             _derive(db)
         report.packs_removed = len(gone)
@@ -247,7 +248,8 @@ def _ingest_packs(catalog: str | Path, store: Path, known: _Known, report: Inges
         began = time.monotonic()
         faces = sum(rows.faces for rows in batch)
         with connect_write(catalog) as db:
-            db.execute(_UNORDERED.format(joined=0 if faces >= _LEAST_FACES else 1))
+            db.execute(_UNORDERED)
+            db.execute(JOINS.format(0 if faces >= _LEAST_FACES else 1))
             _drop_packs(db, [rows.pack.name for rows in batch])
             _take_packs(db, batch)
             _derive(db)

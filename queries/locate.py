@@ -60,8 +60,13 @@ def take_apart(ids: pa.StringArray, known: pa.StringArray) -> tuple[pa.Int32Arra
         frame = frame * 10 + digit
     usual &= (track <= 9) & (text[ends - _TAIL] == ord("/")) & (text[ends - 2] == ord("-"))
     track = track.astype(np.int16)
-    stem = pc.binary_slice(ids.cast(pa.binary()), 0, -_TAIL).cast(pa.string(), safe=False)
-    place = np.where(usual, pc.fill_null(pc.index_in(stem, known), -1).to_numpy(), np.int32(-1))
+    stem = pc.binary_slice(ids.cast(pa.binary()), 0, -_TAIL).cast(pa.string(), safe=False).dictionary_encode()
+    # the known ones are looked up among the few that occur: the other way round takes five times as long
+    number = pc.index_in(known, stem.dictionary)
+    there = np.flatnonzero(number.is_valid().to_numpy(zero_copy_only=False))
+    place_of = np.full(len(stem.dictionary) + 1, -1, np.int32)  # the last one is of nulls
+    place_of[number.take(pa.array(there)).to_numpy()] = there
+    place = np.where(usual, place_of[pc.fill_null(stem.indices, -1).to_numpy()], np.int32(-1))
     for row in np.flatnonzero(~usual & ids.is_valid().to_numpy(zero_copy_only=False)).tolist():
         if found := _UNUSUAL.fullmatch(ids[row].as_py()):
             place[row] = pc.index(known, found[1]).as_py()

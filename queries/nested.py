@@ -6,8 +6,10 @@ All of it runs in the child process.
 
 import contextlib
 import json
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Semaphore
 from typing import Any
 
 import duckdb
@@ -15,99 +17,145 @@ import pyarrow as pa
 
 from queries import statement as statements
 from queries.errors import SplitError, SqlError
-from queries.locate import locate, read_stems
 
 _ANSWER = ("sample_id", "video_id", "partner_id", "role", "weight", "stream", "label")
-# what is asked of a used split's answer; _1: DuckDB's name for the second column of a name
-_OF_USED = "(?i)^(sample_id|video_id)(_1)?$"
+_OF_USED = ("sample_id", "video_id")  # what is asked of a used split's answer
 _FEW = 50_000  # faces of a used split that are kept with all their columns
+_AT_ONCE = 2  # used splits that run beside each other: one is planned, by one thread, while the other one is computed
+_MOST_WAIT = 64  # and that wait for what they use themselves, which has been started before them
+
+Ready = Callable[[duckdb.DuckDBPyConnection], None]
 
 
 def prepare(
-    db: duckdb.DuckDBPyConnection, query: dict[str, Any], words: statements.Vocabulary
-) -> tuple[str, dict[str, Any]]:
-    """A split's query for the columns that count, with its parameters; what it uses is at hand under its aliases."""
-    sql, values = _checked(db, query, words, _Kept(db))
-    with _naming(query["file"]):
-        columns = _columns(_names(db, sql, values))
-    return f"SELECT {', '.join(columns)} FROM ({sql}\n)", values
+    db: duckdb.DuckDBPyConnection, query: dict[str, Any], words: statements.Vocabulary, ready: Ready = lambda _: None
+) -> duckdb.DuckDBPyRelation:
+    """A split's query for the columns that count, in whatever case; what it uses has been run.
 
-
-class _Kept:
-    """What the parts of a split have in common: the tables of those that were run, by what was run; the stems."""
-
-    def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
-        self.tables: dict[str, str] = {}
-        self._db = db
-
-    @cached_property
-    def stems(self) -> pa.Table:
-        return read_stems(self._db)
-
-
-def _checked(
-    db: duckdb.DuckDBPyConnection, query: dict[str, Any], words: statements.Vocabulary, kept: "_Kept"
-) -> tuple[str, dict[str, Any]]:
-    """A split's query as it was written, with its parameters; what it uses is at hand under its aliases."""
-    tables = {alias: _keep(db, used, words, kept) for alias, used in query["uses"].items()}
-    for alias, table in tables.items():
-        db.execute(f"CREATE OR REPLACE TEMP VIEW {alias} AS FROM {table}")
-    with _naming(query["file"]):
-        checked = statements.check(db, query["sql"], words, repeatable=True)
-        for name in checked.parameters - query["params"].keys():
-            raise SqlError(f"${name} is not declared: add `-- param {name}: DEFAULT  (what it is)` to the file's head")
-    return checked.sql, {name: query["params"][name] for name in checked.parameters}
-
-
-def _keep(db: duckdb.DuckDBPyConnection, used: dict[str, Any], words: statements.Vocabulary, kept: "_Kept") -> str:
-    """Runs a split that another one uses: a table of its faces, and of its videos without one, as in `faces_or_none`.
-
-    Macros mention what they are given several times, and a view is joined anew at each mention. Many faces are a view
-    nevertheless: to join them once with all columns costs more than several times with those that are asked for.
+    Used splits run in connections of their own, for which ``ready`` does what was done to ``db`` itself.
     """
-    known = json.dumps(used, sort_keys=True)
-    if known in kept.tables:
-        return kept.tables[known]
-    sql, values = _checked(db, used, words, kept)
-    table = f"_kept_{len(kept.tables)}"
-    with _naming(used["file"]):
-        try:  # at once, as planning takes about as long as a draw
-            db.execute(f"CREATE TEMP TABLE _answer AS SELECT COLUMNS('{_OF_USED}') FROM ({sql}\n)", values)
-        except duckdb.BinderException:
-            _columns(_names(db, sql, values))  # none of these columns? Then this says which there are
-            raise
-        answer = db.sql("FROM _answer").to_arrow_table()
-        given = _columns(answer.column_names)
-    answer = answer.rename_columns([name.lower() for name in answer.column_names])
-    (located,) = locate(kept.stems, answer["sample_id"])
-    # a split without a column video_id names no video without a face
-    videos = answer["video_id"] if "video_id" in given else pa.nulls(len(answer), pa.string())
-    db.register("_arriving", located.append_column("video_id", videos))
-    db.execute(f"CREATE TEMP TABLE {table}_located AS FROM _arriving")
-    db.unregister("_arriving")
-    without = f"UNION ALL FROM faceless WHERE video_id IN (SELECT video_id FROM {table}_located WHERE attempt IS NULL)"
-    db.execute(
-        f"""
-        CREATE TEMP {"TABLE" if len(answer) <= _FEW else "VIEW"} {table} AS
+    with ThreadPoolExecutor(_MOST_WAIT) as pool:
+        used = _Used(db, words, ready, pool)
+        sql, values = used.check(db, query)
+    with _naming(query["file"]):
+        return _narrow(db, sql, values, _ANSWER)
+
+
+@dataclass(frozen=True)
+class _Faces:
+    """A used split's answer. ``located``: the numbers of each face, or the video_id of a video without one.
+
+    ``rows``: with all columns of `faces_or_none`, where they are few.
+    """
+
+    located: pa.Table
+    select: str
+    rows: pa.Table | None
+
+    def stand_as(self, alias: str, db: duckdb.DuckDBPyConnection) -> None:
+        """Macros mention what they are given several times, and a view is joined anew at each mention. Many faces are
+        a view nevertheless: to join them once with all columns costs more than several times with those asked for."""
+        if self.rows is None:
+            _take_in(db, f"{alias}_located", self.located)
+            db.execute(f"CREATE TEMP VIEW {alias} AS {self.select.format(located=f'{alias}_located')}")
+        else:
+            _take_in(db, alias, self.rows)
+
+
+class _Used:
+    """The splits that a query uses, directly or over others: each is run once, whoever uses it."""
+
+    def __init__(
+        self, db: duckdb.DuckDBPyConnection, words: statements.Vocabulary, ready: Ready, pool: ThreadPoolExecutor
+    ) -> None:
+        self._db, self._words, self._ready, self._pool = db, words, ready, pool
+        self._stems: Future[pa.Table] | None = None
+        self._answers: dict[str, Future[_Faces]] = {}
+        self._turns = Semaphore(_AT_ONCE)
+
+    def check(self, db: duckdb.DuckDBPyConnection, query: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """A split's query as it was written, with its parameters; in ``db`` what it uses stands under its aliases."""
+        for alias, answer in [(alias, self._start(used)) for alias, used in query["uses"].items()]:
+            answer.result().stand_as(alias, db)
+        with _naming(query["file"]):
+            checked = statements.check(db, query["sql"], self._words, repeatable=True)
+            for name in checked.parameters - query["params"].keys():
+                raise SqlError(
+                    f"${name} is not declared: add `-- param {name}: DEFAULT  (what it is)` to the file's head"
+                )
+        return checked.sql, {name: query["params"][name] for name in checked.parameters}
+
+    def _start(self, query: dict[str, Any]) -> "Future[_Faces]":
+        """What it uses comes first, so nobody waits for one that has no thread yet."""
+        from queries.locate import read_stems  # brings NumPy, a third of what it costs to start: for used splits alone
+
+        if self._stems is None:
+            self._stems = self._pool.submit(read_stems, self._db.cursor())
+        for used in query["uses"].values():
+            self._start(used)
+        known = json.dumps(query, sort_keys=True)
+        if known not in self._answers:
+            self._answers[known] = self._pool.submit(self._run, query)
+        return self._answers[known]
+
+    def _run(self, query: dict[str, Any]) -> _Faces:
+        from queries.locate import locate
+
+        with self._db.cursor() as db:
+            self._ready(db)
+            sql, values = self.check(db, query)
+            with self._turns:
+                with _naming(query["file"]):
+                    answer = _narrow(db, sql, values, _OF_USED).to_arrow_table()
+                answer = answer.rename_columns([name.lower() for name in answer.column_names])
+                (located,) = locate(self._stems.result(), answer["sample_id"])
+                # a split without a column video_id names no video without a face
+                named = "video_id" in answer.column_names
+                videos = answer["video_id"] if named else pa.nulls(len(answer), pa.string())
+                located = located.append_column("video_id", videos)
+                select = _rows_of(located)
+                rows = None
+                if len(located) <= _FEW:
+                    _take_in(db, "_located", located)
+                    rows = db.sql(select.format(located="_located")).to_arrow_table()
+        return _Faces(located, select, rows)
+
+
+def _rows_of(located: pa.Table) -> str:
+    """The rows of `faces_or_none` that the table {located} has the numbers of."""
+    faceless = located["attempt"].null_count and located["video_id"].null_count < len(located)
+    return f"""
         SELECT faces.* FROM faces
-        SEMI JOIN {table}_located USING (attempt, frame_index, track)
-        WHERE attempt IN (SELECT attempt FROM {table}_located)  -- follows; with it other attempts' rows are not read
-        {without if videos.null_count < len(videos) and located["attempt"].null_count else ""}
+        SEMI JOIN {{located}} USING (attempt, frame_index, track)
+        WHERE attempt IN (SELECT attempt FROM {{located}})  -- follows; with it other attempts' rows are not read
+        {
+        "UNION ALL FROM faceless WHERE video_id IN (SELECT video_id FROM {located} WHERE attempt IS NULL)"
+        if faceless
+        else ""
+    }
         """
-    )
-    db.execute("DROP TABLE _answer")
-    for alias in used["uses"]:
-        db.execute(f"DROP VIEW temp.main.{alias}")
-    kept.tables[known] = table
-    return table
 
 
-def _names(db: duckdb.DuckDBPyConnection, sql: str, values: dict[str, Any]) -> list[str]:
-    """The columns of a query."""
-    db.execute(f"FROM ({sql}\n) LIMIT 0", values)
-    names = [column[0] for column in db.description]
-    db.fetchall()
-    return names
+def _take_in(db: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    db.register("_arriving", rows)
+    db.execute(f"CREATE TEMP TABLE {name} AS FROM _arriving")
+    db.unregister("_arriving")
+
+
+def _narrow(
+    db: duckdb.DuckDBPyConnection, sql: str, values: dict[str, Any], wanted: tuple[str, ...]
+) -> duckdb.DuckDBPyRelation:
+    """The query with those of the wanted columns that it returns. It is bound here and planned when it is run: to ask
+    for its columns first would plan it twice, and planning takes about as long as a draw."""
+    pattern = f"(?i)^({'|'.join(wanted)})(_1)?$"  # _1: DuckDB's name for the second column of a name
+    try:
+        narrow = db.sql(f"SELECT COLUMNS('{pattern}') FROM ({sql}\n)", params=values)
+    except duckdb.Error:
+        db.execute(f"EXPLAIN FROM ({sql}\n)", values)  # with the line, which sql() does not tell
+        _check_columns(db.sql(f"FROM ({sql}\n)", params=values).columns)  # none of these? This says what there is
+        raise
+    _check_columns(narrow.columns)
+    return narrow
 
 
 @contextlib.contextmanager
@@ -121,11 +169,10 @@ def _naming(file: str) -> Iterator[None]:
         raise SplitError(f"{where}: {error}") from raised
 
 
-def _columns(given: list[str]) -> list[str]:
+def _check_columns(given: list[str]) -> None:
     lower = [name.lower() for name in given]
     if "sample_id" not in lower:
         raise SqlError(f"a split selects sample_id from faces; this one returns {', '.join(given)}")
-    twice = [name for name in _ANSWER if f"{name}_1" in lower]  # how DuckDB calls the second one
+    twice = [name for name in _ANSWER if f"{name}_1" in lower]
     if twice:
         raise SqlError(f"the query returns two columns {twice[0]}: return the one that is meant")
-    return [name for name in _ANSWER if name in lower]

@@ -26,7 +26,7 @@ _OPTIONAL = {"role": "VARCHAR", "weight": "REAL", "stream": "VARCHAR", "label": 
 def pick(db: duckdb.DuckDBPyConnection, stems: pa.Table, answer: pa.Table, file: SplitFile) -> pa.Table:
     """The manifest of ``answer``, which has a row at least. Raises SplitError for all that is wrong with it.
 
-    Leaves the tables ``picked_rows``, ``picked_videos`` and ``picked_faceless``; see ``describe``.
+    Leaves the tables ``picked_rows``, ``picked_attempts`` and ``picked_faceless``; see ``describe``.
     """
     if max(answer[name].nbytes for name in answer.column_names) > _MOST_BYTES:
         raise SplitError(
@@ -46,7 +46,7 @@ def pick(db: duckdb.DuckDBPyConnection, stems: pa.Table, answer: pa.Table, file:
     found = _take(found, order)
     rows = _beside(_take(asked.drop(["n", "video_id", "label"]), found["n"]), found.drop(["n"]))
     db.register("picked_rows", rows)
-    videos = db.sql("SELECT video_id, dataset, method, label, shard FROM picked_videos ORDER BY place")
+    videos = db.sql("SELECT video_id, dataset, method, label, shard FROM picked_attempts ORDER BY place")
     return manifest.assemble(rows, videos.to_arrow_table())
 
 
@@ -61,13 +61,20 @@ def describe(db: duckdb.DuckDBPyConnection) -> None:
         CREATE TEMP TABLE picked_samples AS
         SELECT s.*, p.* EXCLUDE ({", ".join(_NUMBERS)}, sample_id, place, partner_place, {known})
         FROM sample_rows s JOIN picked_rows p USING ({", ".join(_NUMBERS)})
-        WHERE attempt IN (SELECT attempt FROM picked_videos)
+        WHERE attempt IN (SELECT attempt FROM picked_attempts)
+        """
+    )
+    db.execute(
+        """
+        CREATE TEMP TABLE picked_videos AS
+        SELECT * EXCLUDE (pack, missing, versions), pack AS shard
+        FROM current_attempts SEMI JOIN picked_attempts USING (attempt)
         """
     )
     db.execute(
         """
         CREATE TEMP VIEW picked AS
-        SELECT p.*, v.* EXCLUDE (attempt, place), image_offset AS "offset", image_size AS size,
+        SELECT p.*, v.* EXCLUDE (attempt), image_offset AS "offset", image_size AS size,
                o.video_id AS partner_video_id, o.shard AS partner_shard,
                o.recipe AS partner_recipe, o.recipe_hash AS partner_recipe_hash
         FROM picked_samples p
@@ -99,9 +106,9 @@ def _locate(db: duckdb.DuckDBPyConnection, stems: pa.Table, asked: pa.Table) -> 
     db.register("asked", asked)
     db.execute(
         """
-        CREATE TEMP TABLE picked_videos AS
-        SELECT v.* EXCLUDE (pack, missing, versions), pack AS shard, place
-        FROM current_attempts v JOIN (
+        CREATE TEMP TABLE picked_attempts AS
+        SELECT attempt, video_id, dataset, method, label, recipe, recipe_hash, pack AS shard, place
+        FROM current_attempts JOIN (
             SELECT attempt, row_number() OVER (ORDER BY stem || '/') - 1 AS place
             FROM stems WHERE attempt IN (SELECT attempt FROM located UNION SELECT partner_attempt FROM located)
         ) USING (attempt)
@@ -114,7 +121,7 @@ def _locate(db: duckdb.DuckDBPyConnection, stems: pa.Table, asked: pa.Table) -> 
 
 
 def _find(db: duckdb.DuckDBPyConnection) -> pa.Table:
-    """What the catalog has at these numbers: n, attempt, frame_index, track, place (of picked_videos), PLACES.
+    """What the catalog has at these numbers: n, attempt, frame_index, track, place (of picked_attempts), PLACES.
 
     The same of partners where there are any; a row that the catalog lacks is not there.
     """
@@ -127,10 +134,10 @@ def _find(db: duckdb.DuckDBPyConnection) -> pa.Table:
                o.attempt AS partner_attempt, o.frame_index AS partner_frame_index, p.place AS partner_place, {partner}
         FROM located l
         JOIN (FROM sample_rows WHERE attempt IN (SELECT attempt FROM located)) s USING (attempt, frame_index, track)
-        JOIN picked_videos v USING (attempt)
+        JOIN picked_attempts v USING (attempt)
         LEFT JOIN (FROM sample_rows WHERE attempt IN (SELECT partner_attempt FROM located)) o
         ON o.attempt = partner_attempt AND o.frame_index = partner_frame_index AND o.track = partner_track
-        LEFT JOIN picked_videos p ON p.attempt = o.attempt
+        LEFT JOIN picked_attempts p ON p.attempt = o.attempt
         """
     ).to_arrow_table()
 
@@ -190,7 +197,7 @@ def _faults(
     )
     yield (
         of(
-            "SELECT sample_id FROM asked JOIN located USING (n) JOIN picked_videos v USING (attempt) "
+            "SELECT sample_id FROM asked JOIN located USING (n) JOIN picked_attempts v USING (attempt) "
             "WHERE asked.label <> v.label"
         )
         if asked["label"].null_count < len(asked)

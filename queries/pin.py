@@ -74,7 +74,7 @@ def pin(
     recipe_hash = None if wanted is None else _find_recipe(catalog, wanted, file)
     with ThreadPoolExecutor(1) as beside, connect_read(catalog) as db:
         answering = beside.submit(run_split, catalog, query, recipe_hash, limits)
-        stems = read_stems(db)  # while the query runs
+        stems, counts = read_stems(db), _catalog_counts(db)  # while the query runs
         answer = answering.result()
         if not len(answer):
             raise SplitError(_nothing(db, file, given))
@@ -85,7 +85,6 @@ def pin(
         db.register("tars", _tars(db, store / "shards"))
         describe(db)
         found = lints.run(db)
-        counts = _catalog_counts(db)
     _refuse(found, strict, file)
     digest = hashing.result()
     fake = pc.sum(rows["label"]).as_py()
@@ -153,10 +152,10 @@ def _one_recipe(db: duckdb.DuckDBPyConnection, file: SplitFile) -> dict[str, Any
     used = db.execute(
         """
         SELECT recipe, recipe_hash, count(*) FROM (
-            SELECT recipe, recipe_hash FROM picked_rows JOIN picked_videos USING (attempt)
+            SELECT recipe, recipe_hash FROM picked_rows JOIN picked_attempts USING (attempt)
             UNION ALL SELECT recipe, recipe_hash FROM picked_faceless
             UNION ALL SELECT recipe, recipe_hash FROM picked_rows p
-                      JOIN picked_videos v ON v.attempt = p.partner_attempt
+                      JOIN picked_attempts v ON v.attempt = p.partner_attempt
         ) GROUP BY ALL ORDER BY ALL
         """
     ).fetchall()
@@ -178,7 +177,7 @@ def _tars(db: duckdb.DuckDBPyConnection, folder: Path) -> pa.Table:
     needed = db.execute(
         """
         SELECT shard, tar_end FROM shards
-        WHERE shard IN (SELECT shard FROM picked_videos) ORDER BY ALL
+        WHERE shard IN (SELECT shard FROM picked_attempts) ORDER BY ALL
         """
     ).fetchall()
     states, elsewhere = [], tars_elsewhere(folder)

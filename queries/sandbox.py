@@ -97,7 +97,8 @@ def run_split(
     """
     request = {"kind": "split", "query": asdict(query), "recipe_hash": recipe_hash}
     try:
-        return _run(request, catalog, limits or Limits(), Child(bare=False))[0].table
+        answer = _run(request, catalog, limits or Limits(), Child(bare=not query.uses))[0].table
+        return answer.rename_columns([name.lower() for name in answer.column_names])
     except SqlError as error:
         raise SplitError(f"{query.file}: {error}") from error
 

@@ -88,11 +88,13 @@ def make_world(place):
 def run_here(catalog, query, recipe_hash=None, limits=None):
     """What the sandbox's child does with a split, in this process."""
     with connect_read(catalog) as db:
-        words = statement.vocabulary(db)
-        if recipe_hash:
-            shadow.keep_recipe(db, recipe_hash)
-        sql, values = nested.prepare(db, asdict(query), words)
-        return db.sql(sql, params=values).to_arrow_table()
+        def make_ready(connection):
+            if recipe_hash:
+                shadow.keep_recipe(connection, recipe_hash)
+
+        make_ready(db)
+        answer = nested.prepare(db, asdict(query), statement.vocabulary(db), make_ready).to_arrow_table()
+        return answer.rename_columns([name.lower() for name in answer.column_names])
 
 
 _SELECTED = {}
