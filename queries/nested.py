@@ -56,10 +56,10 @@ class _Faces:
         """Macros mention what they are given several times, and a view is joined anew at each mention. Many faces are
         a view nevertheless: to join them once with all columns costs more than several times with those asked for."""
         if self.rows is None:
-            _take_in(db, f"{alias}_located", self.located)
+            db.register(f"{alias}_located", self.located)
             db.execute(f"CREATE TEMP VIEW {alias} AS {self.select.format(located=f'{alias}_located')}")
         else:
-            _take_in(db, alias, self.rows)
+            db.register(alias, self.rows)
 
 
 class _Used:
@@ -116,7 +116,7 @@ class _Used:
                 select = _rows_of(located)
                 rows = None
                 if len(located) <= _FEW:
-                    _take_in(db, "_located", located)
+                    db.register("_located", located)
                     rows = db.sql(select.format(located="_located")).to_arrow_table()
         return _Faces(located, select, rows)
 
@@ -134,12 +134,6 @@ def _rows_of(located: pa.Table) -> str:
         else ""
     }
         """
-
-
-def _take_in(db: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
-    db.register("_arriving", rows)
-    db.execute(f"CREATE TEMP TABLE {name} AS FROM _arriving")
-    db.unregister("_arriving")
 
 
 def _narrow(
