@@ -21,7 +21,7 @@ import duckdb
 
 from queries.errors import CatalogBusy, CatalogError, NoCatalog
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 TIMEOUT_S = 60.0
 
 # How many times, at its end, a transaction joins row groups of any table that are not full. All of those that a large

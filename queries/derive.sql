@@ -1,4 +1,4 @@
--- Derives videos and attempts from scanned and packed, for the videos in the temporary table `touched`.
+-- Derives videos, attempts and current_attempts from what was taken in, for the videos in the temporary table `touched`.
 -- The answer depends on the rows alone, not on the order in which they were ingested: a rebuild gives the same.
 
 DELETE FROM videos WHERE video_id IN (FROM touched);
@@ -41,3 +41,7 @@ FROM (
 LEFT JOIN (
     SELECT video_id, content, max(seen_at) AS seen_at FROM seen WHERE video_id IN (FROM touched) GROUP BY ALL
 ) AS again USING (video_id, content);
+
+DELETE FROM current_attempts WHERE video_id IN (FROM touched);
+
+INSERT INTO current_attempts BY NAME FROM joined_attempts WHERE video_id IN (FROM touched);

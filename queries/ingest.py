@@ -27,13 +27,23 @@ from queries.packs import Pack, PackProblem, PackRows, find_packs, read_pack, ta
 from queries.records import READERS, FileProblem, Rows
 
 # Faces in one transaction, in row groups of DuckDB's: in half a million together a row costs half as much as in single
-# row groups. A slow disk gets fewer: a transaction should last a second, and never two.
-_LEAST_FACES, _MOST_FACES = 122_880, 4 * 122_880
-_LONG_S = 0.8
+# row groups. A slow machine gets fewer: a transaction should last a second or little more, and never two.
+_LEAST_FACES, _FIRST_FACES, _MOST_FACES = 122_880, 2 * 122_880, 4 * 122_880
+_LONG_S = 1.2
+_VIDEO_FACES = 10  # a video costs as much as so many faces, which tells where videos are single images
 # Threads write row groups of their own. To join these at a checkpoint costs as much as to write them, so that happens a
 # little at a time, beside small batches.
 _UNORDERED = "SET preserve_insertion_order = false"
 _BATCH_PACKS = 500
+# the videos that a file of a kind tells something of, by the file's name without its ending or by its path
+_OF_NAMED = {
+    "source": "SELECT video_id FROM scanned WHERE source = ?",
+    "recipe": "SELECT video_id FROM attempts WHERE starts_with(recipe_hash, ?)",
+}
+_OF_FILE = {
+    "seen": "SELECT video_id FROM seen WHERE file = ?",
+    "correction": "SELECT video_id FROM corrections WHERE file = ?",
+}
 _READ_AHEAD = 160  # packs of a few thousand faces: what is read while a transaction runs
 
 
@@ -88,6 +98,7 @@ def ingest_source(catalog: str | Path, parquet: str | Path) -> int:
         raise IngestError(f"{path}: {problem}") from problem
     with connect_write(catalog) as db:
         _take_file(db, f"sources/{path.name}", "source", rows, path)
+        _derive(db)
     return len(rows.tables["scanned"])
 
 
@@ -101,6 +112,7 @@ def ingest_file(catalog: str | Path, store: str | Path, file: Path) -> None:
         raise IngestError(f"{file}: {problem}") from problem
     with connect_write(catalog) as db:
         _take_file(db, path, kind, rows, file)
+        _derive(db)
 
 
 def ingest_store(catalog: str | Path, store: str | Path) -> IngestReport:
@@ -182,6 +194,7 @@ def _ingest_files(catalog: str | Path, store: Path, known: _Known, report: Inges
             _take_file(db, path, kind, rows, there[path][1])
             report.files[kind] = report.files.get(kind, 0) + 1
             report.problems += [Problem(path, problem) for problem in rows.problems]
+        _derive(db)
 
 
 def _take_file(db: duckdb.DuckDBPyConnection, path: str, kind: str, rows: Rows, file: Path) -> None:
@@ -194,37 +207,33 @@ def _take_file(db: duckdb.DuckDBPyConnection, path: str, kind: str, rows: Rows, 
         if "file" in db.table(table).columns:
             content = content.append_column("file", pa.array([path] * len(content), pa.string()))
         _insert(db, table, content)
-    if kind == "source":
-        _touch(db, "SELECT video_id FROM scanned WHERE source = ?", [rows.tables["sources"][0]["source"]])
-        _derive(db)
-    elif kind == "seen":
-        _touch(db, "SELECT video_id FROM seen WHERE file = ?", [path])
-        _derive(db)
+    _touch_told(db, path, kind)
     db.execute("INSERT INTO ingested VALUES (?, ?, ?, ?)", [path, kind, *_signature(file)])
 
 
 def _drop_file(db: duckdb.DuckDBPyConnection, path: str, kind: str) -> None:
-    name = Path(path).name
+    _touch_told(db, path, kind)
     if kind == "source":
-        source = name.removesuffix(".parquet")
-        _touch(db, "SELECT video_id FROM scanned WHERE source = ?", [source])
         for table in ("sources", "expectations", "completeness", "scanned"):
-            db.execute(f"DELETE FROM {table} WHERE source = ?", [source])
+            db.execute(f"DELETE FROM {table} WHERE source = ?", [Path(path).stem])
         db.execute("DELETE FROM aliases WHERE file = ?", [path])
-        _derive(db)
     elif kind == "recipe":
-        db.execute("DELETE FROM recipes WHERE starts_with(recipe_hash, ?)", [name.removesuffix(".json")])
+        db.execute("DELETE FROM recipes WHERE starts_with(recipe_hash, ?)", [Path(path).stem])
     elif kind == "split":
         db.execute("DELETE FROM splits WHERE path = ?", [path])
         db.execute("DELETE FROM split_parts WHERE file = ?", [path])
-    elif kind == "seen":
-        _touch(db, "SELECT video_id FROM seen WHERE file = ?", [path])
-        db.execute("DELETE FROM seen WHERE file = ?", [path])
-        _derive(db)
     else:
         table = {"run": "runs", "correction": "corrections"}.get(kind, kind)
         db.execute(f"DELETE FROM {table} WHERE file = ?", [path])
     db.execute("DELETE FROM ingested WHERE path = ?", [path])
+
+
+def _touch_told(db: duckdb.DuckDBPyConnection, path: str, kind: str) -> None:
+    """Touch the videos that a file of the store tells something of, as the catalog has it."""
+    if kind in _OF_NAMED:
+        _touch(db, _OF_NAMED[kind], [Path(path).stem])
+    elif kind in _OF_FILE:
+        _touch(db, _OF_FILE[kind], [path])
 
 
 def _ingest_packs(catalog: str | Path, store: Path, known: _Known, report: IngestReport) -> None:
@@ -242,19 +251,19 @@ def _ingest_packs(catalog: str | Path, store: Path, known: _Known, report: Inges
             _derive(db)
         report.packs_removed = len(gone)
     new = [pack for name, pack in packs.items() if name not in shards or shards[name]["files"] != pack.files]
-    wanted = _MOST_FACES
+    wanted = _FIRST_FACES
     reading = _read_packs(new, report)
     while batch := _batch(reading, wanted):
+        faces, size, gathered = sum(rows.faces for rows in batch), sum(map(_size, batch)), _gather(batch)
         began = time.monotonic()
-        faces = sum(rows.faces for rows in batch)
         with connect_write(catalog) as db:
             db.execute(_UNORDERED)
             db.execute(JOINS.format(0 if faces >= _LEAST_FACES else 1))
             _drop_packs(db, [rows.pack.name for rows in batch])
-            _take_packs(db, batch)
+            _take_packs(db, gathered)
             _derive(db)
         took = time.monotonic() - began
-        wanted = int(min(_MOST_FACES, max(_LEAST_FACES, faces * _LONG_S / took)))
+        wanted = int(min(_MOST_FACES, max(_LEAST_FACES, size * _LONG_S / took)))
         report.packs += len(batch)
         report.videos += sum(len(rows.videos) for rows in batch)
         report.samples += faces
@@ -287,29 +296,43 @@ def _read_packs(packs: list[Pack], report: IngestReport) -> Iterator[PackRows]:
                     report.problems.append(Problem(f"shards/{read.name}", f"left out: {problem}"))
 
 
+def _size(rows: PackRows) -> int:
+    """What a pack costs, in faces."""
+    return rows.faces + _VIDEO_FACES * len(rows.videos)
+
+
 def _batch(reading: Iterator[PackRows], faces: int) -> list[PackRows]:
-    """As many packs as have ``faces`` together, or what is left."""
+    """As many packs as cost so many ``faces`` together, or what is left."""
     batch: list[PackRows] = []
     count = 0
     for rows in reading:
         batch.append(rows)
-        count += rows.faces
+        count += _size(rows)
         if count >= faces or len(batch) >= _BATCH_PACKS:
             break
     return batch
 
 
-def _take_packs(db: duckdb.DuckDBPyConnection, batch: list[PackRows]) -> None:
-    ((free,),) = db.execute("SELECT coalesce(max(attempt) + 1, 0) FROM packed").fetchall()
-    videos, samples, shards = [], [], []
+@dataclass(frozen=True)
+class _Gathered:
+    """Packs' rows as they go into the tables, but that attempts are numbered from 0."""
+
+    packed: pa.Table
+    sample_rows: pa.Table | None
+    shards: pa.Table
+
+
+def _gather(batch: list[PackRows]) -> _Gathered:
+    """Before the transaction, which it would make longer by a sixth."""
+    videos, samples, shards, first = [], [], [], 0
     for rows in batch:
-        attempts = pa.array(range(free, free + len(rows.videos)), pa.int32())
+        attempts = pa.array(range(first, first + len(rows.videos)), pa.int32())
         pack = pa.repeat(rows.pack.name, len(rows.videos))
         videos.append(rows.videos.append_column("pack", pack).append_column("attempt", attempts))
         if rows.samples is not None:
-            attempt = pc.add(rows.samples["place"], pa.scalar(free, pa.int32()))
+            attempt = pc.add(rows.samples["place"], pa.scalar(first, pa.int32()))
             samples.append(rows.samples.drop(["place"]).append_column("attempt", attempt))
-        free += len(rows.videos)
+        first += len(rows.videos)
         shards.append(
             {
                 "shard": rows.pack.name,
@@ -322,13 +345,28 @@ def _take_packs(db: duckdb.DuckDBPyConnection, batch: list[PackRows]) -> None:
                 "files": rows.pack.files,
             }
         )
-    _insert(db, "packed", pa.concat_tables(videos, promote_options="permissive"))
-    if samples:
-        rows = pa.concat_tables(samples, promote_options="permissive").combine_chunks()
+    return _Gathered(
+        pa.concat_tables(videos, promote_options="permissive"),
+        pa.concat_tables(samples, promote_options="permissive").combine_chunks() if samples else None,
+        pa.Table.from_pylist(shards),
+    )
+
+
+def _take_packs(db: duckdb.DuckDBPyConnection, rows: _Gathered) -> None:
+    ((free,),) = db.execute("SELECT coalesce(max(attempt) + 1, 0) FROM packed").fetchall()
+
+    def numbered(table: pa.Table) -> pa.Table:
+        attempt = pc.add(table["attempt"], pa.scalar(free, pa.int32()))
+        return table.set_column(table.column_names.index("attempt"), "attempt", attempt)
+
+    _insert(db, "packed", numbered(rows.packed))
+    if rows.sample_rows is not None:
         # few pieces, a row group each: for every piece DuckDB waits for the interpreter, in which packs are being read
-        _insert(db, "sample_rows", pa.Table.from_batches(rows.to_batches(max_chunksize=_LEAST_FACES)))
-    _insert(db, "shards", pa.Table.from_pylist(shards))
-    _touch(db, "SELECT video_id FROM packed WHERE pack IN (SELECT unnest(?))", [[rows.pack.name for rows in batch]])
+        pieces = numbered(rows.sample_rows).to_batches(max_chunksize=_LEAST_FACES)
+        _insert(db, "sample_rows", pa.Table.from_batches(pieces))
+    _insert(db, "shards", rows.shards)
+    names = [rows.shards["shard"].to_pylist()]
+    _touch(db, "SELECT video_id FROM packed WHERE pack IN (SELECT unnest(?))", names)
 
 
 def _drop_packs(db: duckdb.DuckDBPyConnection, names: list[str]) -> None:
@@ -367,10 +405,11 @@ def _touch(db: duckdb.DuckDBPyConnection, query: str, values: list) -> None:
 
 
 def _derive(db: duckdb.DuckDBPyConnection) -> None:
-    """Videos and attempts anew for every touched video."""
+    """What is derived, anew for every touched video."""
     db.execute("CREATE TEMP TABLE IF NOT EXISTS touched (video_id VARCHAR)")
-    db.execute(script("derive"))
-    db.execute("DELETE FROM touched")
+    if db.execute("FROM touched LIMIT 1").fetchall():
+        db.execute(script("derive"))
+        db.execute("DELETE FROM touched")
 
 
 def _signature(file: Path) -> tuple[int, int]:

@@ -46,6 +46,8 @@ SELECT * REPLACE (
 )
 FROM catalog.main.current_attempts;
 
+CREATE TEMP VIEW joined_attempts AS FROM current_attempts;
+
 CREATE TEMP VIEW faces AS SELECT * REPLACE (without_folders(reason) AS reason) FROM catalog.main.faces;
 
 CREATE TEMP VIEW faceless AS SELECT * REPLACE (without_folders(reason) AS reason) FROM catalog.main.faceless;

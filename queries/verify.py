@@ -45,9 +45,14 @@ PLACES = {
     "ingested": "path",
     "videos": None,
     "attempts": None,
+    "current_attempts": None,
 }
 # of a copy, or of another order of ingesting, these are others, and the rows the same
-_PASSING = {"shards": ("files",), "ingested": ("bytes", "mtime_ns"), "packed": ("attempt",), "attempts": ("attempt",)}
+_PASSING = {
+    "shards": ("files",),
+    "ingested": ("bytes", "mtime_ns"),
+    **dict.fromkeys(("packed", "attempts", "current_attempts"), ("attempt",)),
+}
 
 
 @dataclass(frozen=True)

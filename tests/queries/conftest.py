@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from queries.catalog import connect_read
 from queries.ingest import ingest_store
 from queries.pin import Pinned, pin
 from tests.queries import fabricate
@@ -26,7 +27,12 @@ class Place:
         return self.folder / "catalog.duckdb"
 
     def ingest(self):
-        return ingest_store(self.catalog, self.store)
+        report = ingest_store(self.catalog, self.store)
+        with connect_read(self.catalog) as db:  # what is kept joined is what joining gives, after whatever happened
+            for one, other in (("joined", "current"), ("current", "joined")):
+                odd = f"FROM {one}_attempts EXCEPT ALL FROM {other}_attempts"
+                assert not db.execute(odd).fetchall()
+        return report
 
     def pin(self, sql: str, name: str = "split", **how) -> Pinned:
         """Pin the text of a split file; the file is ``name``.sql."""

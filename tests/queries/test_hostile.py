@@ -110,6 +110,7 @@ def telling(tmp_path):
         db.execute(
             f"INSERT INTO corrections VALUES ('v', 'label', '1', '{getpass.getuser()}', NULL, 'seen', 'corrections/a')"
         )
+        db.execute("INSERT INTO current_attempts FROM joined_attempts")
     return catalog, folder.name
 
 

@@ -22,7 +22,7 @@ from tests.queries import fabricate
 from tests.queries.fabricate import NOON, OTHER_RECIPE, RECIPE, attempt, video, write_pack, write_recipe, write_scan
 
 TABLES = ["sources", "expectations", "completeness", "scanned", "packed", "videos", "attempts", "samples", "shards"]
-TABLES += ["recipes", "splits", "runs", "predictions", "corrections", "ingested"]
+TABLES += ["current_attempts", "recipes", "splits", "runs", "predictions", "corrections", "ingested"]
 
 
 def rows(place, query):
@@ -391,6 +391,33 @@ def test_the_latest_correction_of_a_column_counts(place):
     assert (face["target_id"], face["raw_label"]) == ("ffpp:071", "manipulated"), "the rest is as it was"
     (row,) = rows(place, f"FROM videos WHERE video_id = '{video_id}'")
     assert row["label"] == 1, "the table keeps what the dataset said"
+
+
+def test_a_correction_and_a_recipes_name_reach_the_faces_of_packs_that_were_there_before_and_leave_with_their_file(
+    place,
+):
+    fabricate.make_store(place.store, faces=1)
+    recipe = place.store / "recipes" / f"{RECIPE[:16]}.json"
+    kept = recipe.read_text()
+    recipe.unlink()
+    video_id = "ffpp/FaceSwap/c23/071_054"
+    place.ingest()
+
+    def now():
+        (face,) = faces(place, f"video_id = '{video_id}'")
+        return face["label"], face["recipe"]
+
+    assert now() == (1, RECIPE[:8])
+    recipe.write_text(kept)
+    place.ingest()
+    assert now() == (1, "default")
+    written = fabricate.write_corrections(place.store, [(video_id, "label", "0", 5)])
+    place.ingest()
+    assert now() == (0, "default")
+    written.unlink()
+    recipe.unlink()
+    place.ingest()
+    assert now() == (1, RECIPE[:8])
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ def make_world(place):
 def run_here(catalog, query, recipe_hash=None, limits=None):
     """What the sandbox's child does with a split, in this process."""
     with connect_read(catalog) as db:
+
         def make_ready(connection):
             if recipe_hash:
                 shadow.keep_recipe(connection, recipe_hash)
