@@ -116,11 +116,13 @@ def fill(catalog: Path, hashes: np.ndarray) -> None:
                 'c23' AS quality, i::VARCHAR AS name, 0 AS label, 'video' AS kind, false AS aligned, 'd' AS source,
                 '' AS path, true AS in_scan FROM range({count}) _(i);
             INSERT INTO attempts BY NAME SELECT {video} AS video_id, 'r' AS recipe_hash, sha256(i::VARCHAR) AS content,
-                'done' AS status, format('s{{}}', i // 1000) AS pack, true AS current FROM range({count}) _(i);
-            INSERT INTO samples BY NAME SELECT {sample} AS sample_id, '' AS key, 'r' AS recipe_hash, '' AS content,
-                format('d/m/c23/{{:06d}}', i // {FACES}) AS video_id, i % {FACES} AS frame_index, 0 AS track,
-                i AS draw_key, 'png' AS image_ext, {shard} AS shard, 0 AS image_offset, 0 AS image_size,
-                0 AS image_xxh3, 0 AS json_offset, 0 AS json_size, 0 AS json_xxh3 FROM range({len(hashes)}) _(i);
+                'done' AS status, format('s{{}}', i // 1000) AS pack, i AS attempt, true AS current
+                FROM range({count}) _(i);
+            INSERT INTO current_attempts FROM joined_attempts;
+            INSERT INTO sample_rows BY NAME SELECT i // {FACES} AS attempt, {sample} AS sample_id,
+                i % {FACES} AS frame_index, 0 AS track, i AS draw_key, 'png' AS image_ext, 0 AS image_offset,
+                0 AS image_size, 0 AS image_xxh3, 0 AS json_offset, 0 AS json_size, 0 AS json_xxh3
+                FROM range({len(hashes)}) _(i);
             INSERT INTO features BY NAME SELECT {sample} AS sample_id, 'phash' AS kind, {PHASH.version} AS version,
                 value, format('features/{{}}-phash-v{PHASH.version}.parquet', {shard}) AS file FROM hashed;
             """

@@ -25,8 +25,8 @@ SCHEMA_VERSION = 5
 TIMEOUT_S = 60.0
 
 # How many times, at its end, a transaction joins row groups of any table that are not full. All of those that a large
-# ingest leaves cost 12 s and 2.3 GB, whoever writes next, were it the one row of a pinned split. So nobody does, but for
-# a few beside every small batch of faces.
+# ingest leaves cost 12 s and 2.3 GB, whoever writes next, were it one pinned split. So nobody joins any, but for a few
+# beside every small batch of faces.
 JOINS = "SET max_vacuum_tasks = {}"
 
 _HERE = Path(__file__).parent
