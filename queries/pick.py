@@ -20,6 +20,11 @@ from queries.split import SplitFile
 
 _NUMBERS = ("attempt", "frame_index", "track")
 _MOST_BYTES = (1 << 31) - (1 << 20)  # Arrow's strings have offsets of 32 bits
+_JOIN_PARTNERS = """
+    LEFT JOIN (FROM sample_rows WHERE attempt IN (SELECT partner_attempt FROM located)) o
+    ON o.attempt = partner_attempt AND o.frame_index = partner_frame_index AND o.track = partner_track
+    LEFT JOIN picked_attempts p ON p.attempt = o.attempt
+"""
 _OPTIONAL = {"role": "VARCHAR", "weight": "REAL", "stream": "VARCHAR", "label": "TINYINT"}
 
 
@@ -35,15 +40,16 @@ def pick(db: duckdb.DuckDBPyConnection, stems: pa.Table, answer: pa.Table, file:
         )
     asked = _asked(db, answer)
     _locate(db, stems, asked)
-    found = _find(db)
+    partners = asked["partner_id"].null_count < len(asked)
+    found = _find(db, partners)
     order, again = _order(found)
-    for about, message in _faults(db, asked, found, again):
+    for about, message in _faults(db, asked, found, again, partners):
         if count := len(about):
             shown = f" (such as {', '.join(map(str, about.sort()[:3].to_pylist()))})"
             raise SplitError(f"{file.path} {message.format(n=f'{count:,}')}{shown}")
     if not len(found):
         raise SplitError(f"{file.path} selects videos without a face and no face at all")
-    found = _take(found, order)
+    found = _with_partners(_take(found, order))
     rows = _beside(_take(asked.drop(["n", "video_id", "label"]), found["n"]), found.drop(["n"]))
     db.register("picked_rows", rows)
     videos = db.sql("SELECT video_id, dataset, method, label, shard FROM picked_attempts ORDER BY place")
@@ -120,26 +126,34 @@ def _locate(db: duckdb.DuckDBPyConnection, stems: pa.Table, asked: pa.Table) -> 
     )
 
 
-def _find(db: duckdb.DuckDBPyConnection) -> pa.Table:
+def _find(db: duckdb.DuckDBPyConnection, partners: bool) -> pa.Table:
     """What the catalog has at these numbers: n, attempt, frame_index, track, place (of picked_attempts), PLACES.
 
-    The same of partners where there are any; a row that the catalog lacks is not there.
+    The same of ``partners``, unless there are none; a row that the catalog lacks is not there.
     """
     own = ", ".join(f"s.{name}" for name in manifest.PLACES if not name.startswith("partner_"))
-    partner = ", ".join(f"o.{name[8:]} AS {name}" for name in manifest.PLACES if name.startswith("partner_"))
+    of_partners = [f"o.{name[8:]} AS {name}" for name in manifest.PLACES if name.startswith("partner_")]
+    of_partners = ["o.attempt AS partner_attempt", "o.frame_index AS partner_frame_index", *of_partners]
     # that an attempt is a located one follows from the joins; where it is said, the rows of others are not read
     return db.sql(
         f"""
-        SELECT n, s.attempt, s.frame_index, s.track, v.place, {own},
-               o.attempt AS partner_attempt, o.frame_index AS partner_frame_index, p.place AS partner_place, {partner}
+        SELECT n, s.attempt, s.frame_index, s.track, v.place, {own}
+               {", p.place AS partner_place, " + ", ".join(of_partners) if partners else ""}
         FROM located l
         JOIN (FROM sample_rows WHERE attempt IN (SELECT attempt FROM located)) s USING (attempt, frame_index, track)
         JOIN picked_attempts v USING (attempt)
-        LEFT JOIN (FROM sample_rows WHERE attempt IN (SELECT partner_attempt FROM located)) o
-        ON o.attempt = partner_attempt AND o.frame_index = partner_frame_index AND o.track = partner_track
-        LEFT JOIN picked_attempts p ON p.attempt = o.attempt
+        {_JOIN_PARTNERS if partners else ""}
         """
     ).to_arrow_table()
+
+
+def _with_partners(found: pa.Table) -> pa.Table:
+    """With the columns of partners, where there are none."""
+    if "partner_attempt" in found.column_names:
+        return found
+    kinds = {"attempt": pa.int32(), "frame_index": pa.int64(), "place": found["place"].type}
+    kinds |= {name: found[name].type for name in manifest.PLACES if f"partner_{name}" in manifest.PLACES}
+    return _beside(found, pa.table({f"partner_{name}": pa.nulls(len(found), kind) for name, kind in kinds.items()}))
 
 
 def _order(found: pa.Table) -> tuple[pa.Array, pa.Array]:
@@ -153,7 +167,7 @@ def _order(found: pa.Table) -> tuple[pa.Array, pa.Array]:
 
 
 def _faults(
-    db: duckdb.DuckDBPyConnection, asked: pa.Table, found: pa.Table, again: pa.Array
+    db: duckdb.DuckDBPyConnection, asked: pa.Table, found: pa.Table, again: pa.Array, partners: bool
 ) -> Iterator[tuple[pa.ChunkedArray, str]]:
     """(rows that are wrong, what is wrong with them), gravest first; ``again``: what ``found`` has twice."""
 
@@ -179,9 +193,9 @@ def _faults(
         "returns {n} rows without a sample_id that are no videos of the view faceless: select them from faces_or_none, "
         "with sample_id and video_id",
     )
-    lost = found["n"].filter(pc.is_null(found["partner_attempt"]))
+    lost = found["n"].filter(pc.is_null(found["partner_attempt"])) if partners else none
     yield (
-        pc.drop_null(asked["partner_id"].take(lost)) if asked["partner_id"].null_count < len(asked) else none,
+        pc.drop_null(asked["partner_id"].take(lost)) if partners else none,
         "returns {n} partner_ids that are not in faces: see the macro with_partner",
     )
     yield (

@@ -7,7 +7,7 @@ another answer tomorrow. It reads DuckDB's own syntax tree, so there is one pars
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from queries.errors import SqlError
 _QUERY_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 _TABLE_FUNCTIONS = {"range", "generate_series", "unnest"}
 _TABLE_PARAMETERS = {"t", "other"}  # how our macros call the tables that they are given
+_OF_IDS = {"without": 1}  # our macro that asks a table, at this place, for sample_id and video_id alone
 _TELLING = re.compile(
     r"@@|(current_(setting|query|query_id|user|role|catalog|database|schemas?|connection_id|transaction_id)"
     r"|session_user|user|getvariable|getenv|in_search_path|txid_current|which_secret|sleep_ms|pg_.*|duckdb_.*|pragma_.*"
@@ -48,6 +49,19 @@ class Statement:
 
     sql: str
     parameters: frozenset[str]
+    tree: Mapping[str, Any]
+
+    def asks_ids_alone(self, table: str) -> bool:
+        """Whether sample_id and video_id are surely all that is asked of a table, wherever it is mentioned."""
+        mentions = plain = 0
+        for node in _nodes(self.tree):
+            mentions += node.get("type") == "BASE_TABLE" and _names(node, table)
+            mentions += node.get("type") == "COLUMN_REF" and _is_bare(node, table)  # given to a macro, or a whole row
+            if node.get("type") == "SELECT_NODE":
+                plain += _is_plain(node, table)
+            elif node.get("type") == "TABLE_FUNCTION":
+                plain += _gives_ids(node["function"], table)
+        return mentions == plain
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,7 @@ def check(db: duckdb.DuckDBPyConnection, sql: str, words: Vocabulary, repeatable
         fault = _fault(node, words, repeatable)
         if fault:
             raise SqlError(fault, _line(sql, node))
-    return Statement(_without_semicolons(sql), frozenset(found[0].named_parameters))
+    return Statement(_without_semicolons(sql), frozenset(found[0].named_parameters), tree)
 
 
 def from_duckdb(error: Exception) -> SqlError:
@@ -184,6 +198,43 @@ def _call_fault(call: dict[str, Any], words: Vocabulary) -> str | None:
             if fault := _table_fault(expression["column_names"], words):
                 return fault
     return None
+
+
+def _names(base: dict[str, Any], table: str) -> bool:
+    return base["table_name"].lower() == table
+
+
+def _is_bare(node: dict[str, Any], name: str) -> bool:
+    names = node.get("column_names", ())
+    return len(names) == 1 and str(names[0]).lower() == name
+
+
+def _is_plain(select: dict[str, Any], table: str) -> bool:
+    """A SELECT of sample_id, video_id and constants from the table, and nothing else."""
+    source = select["from_table"]
+    return (
+        source["type"] == "BASE_TABLE"
+        and _names(source, table)
+        and not source["column_name_alias"]
+        and not any(select[part] for part in ("modifiers", "where_clause", "group_expressions", "having", "qualify"))
+        and all(
+            item["type"] == "VALUE_CONSTANT"
+            or (item["type"] == "COLUMN_REF" and str(item["column_names"][-1]).lower() in ("sample_id", "video_id"))
+            for item in select["select_list"]
+        )
+    )
+
+
+def _gives_ids(call: dict[str, Any], table: str) -> bool:
+    """A macro that gets the table where it asks for ids alone; once, as its other tables are mentions too."""
+    given = call["arguments"]
+    place = _OF_IDS.get(call["function_name"].lower())
+    return (
+        place is not None
+        and place < len(given)
+        and not any(argument["name"] for argument in given[: place + 1])
+        and _is_bare(given[place]["expression"], table)
+    )
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
