@@ -72,40 +72,42 @@ def pin(
     query = file.query(given)
     wanted = file.recipe(given)
     recipe_hash = None if wanted is None else _find_recipe(catalog, wanted, file)
-    with ThreadPoolExecutor(1) as beside, connect_read(catalog) as db:
+    with ThreadPoolExecutor(1) as beside:
         answering = beside.submit(run_split, catalog, query, recipe_hash, limits)
-        stems, counts = read_stems(db), _catalog_counts(db)  # while the query runs
-        answer = answering.result()
-        if not len(answer):
-            raise SplitError(_nothing(db, file, given))
-        rows = pick(db, stems, answer, file)
-        recipe = _one_recipe(db, file)
-        faceless = _rows(db, "SELECT video_id, dataset, method, label FROM picked_faceless ORDER BY video_id")
-        hashing = beside.submit(manifest.content_hash, rows, [row["video_id"] for row in faceless])
-        db.register("tars", _tars(db, store / "shards"))
-        describe(db)
-        found = lints.run(db)
-    _refuse(found, strict, file)
-    digest = hashing.result()
+        with connect_read(catalog) as db:
+            stems, counts = read_stems(db), _catalog_counts(db)  # while the query runs
+            answer = answering.result()
+            if not len(answer):
+                raise SplitError(_nothing(db, file, given))
+            rows = pick(db, stems, answer, file)
+            recipe = _one_recipe(db, file)
+            faceless = _rows(db, "SELECT video_id, dataset, method, label FROM picked_faceless ORDER BY video_id")
+            hashing = beside.submit(manifest.content_hash, rows, [row["video_id"] for row in faceless])
+            db.register("tars", _tars(db, store / "shards"))
+            describe(db)
+            found = lints.run(db)
+            _refuse(found, strict, file)
+            digest = hashing.result()
+            values = {**given, **_values(query), **({RECIPE: wanted} if wanted else {})}
+            card = {
+                "manifest_version": manifest.MANIFEST_VERSION,
+                "name": name,
+                "hash": digest,
+                "title": file.title,
+                "sql": file.sql,
+                "params": values,
+                "uses": _uses(query),
+                "catalog": {"schema_version": SCHEMA_VERSION, **counts},
+                "recipes": [recipe],
+                "lints": [lint.as_dict() for lint in found],
+                "faceless": faceless,
+                "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "deepshard_version": _version(),
+            }
+            path = store / "splits" / f"{name}@{digest[:12]}.arrow"
+            writing = beside.submit(manifest.write, path, rows, card)  # while the catalog is closed
+        writing.result()
     fake = pc.sum(rows["label"]).as_py()
-    values = {**given, **_values(query), **({RECIPE: wanted} if wanted else {})}
-    card = {
-        "manifest_version": manifest.MANIFEST_VERSION,
-        "name": name,
-        "hash": digest,
-        "title": file.title,
-        "sql": file.sql,
-        "params": values,
-        "uses": _uses(query),
-        "catalog": {"schema_version": SCHEMA_VERSION, **counts},
-        "recipes": [recipe],
-        "lints": [lint.as_dict() for lint in found],
-        "faceless": faceless,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "deepshard_version": _version(),
-    }
-    path = store / "splits" / f"{name}@{digest[:12]}.arrow"
-    manifest.write(path, rows, card)
     try:
         ingest_file(catalog, store, path)
     except CatalogBusy as error:
