@@ -41,6 +41,52 @@ def test_a_used_split_has_all_columns_and_its_videos_without_a_face_however_many
     assert kept["sample_id"].null_count == 2
 
 
+USED = "SELECT sample_id, video_id FROM faces_or_none WHERE official_split = 'test' AND method = 'Face2Face'"
+ASKED = {  # of a table `kept`: does it surely ask for ids alone?
+    "SELECT sample_id FROM kept": True,
+    "SELECT sample_id, kept.video_id, 'x' AS stream FROM kept": True,
+    "SELECT k.sample_id FROM KEPT AS k": True,
+    "SELECT sample_id FROM kept UNION SELECT sample_id FROM kept": True,
+    "WITH t AS (FROM faces) SELECT sample_id FROM without(t, kept)": True,
+    "WITH t AS (FROM faces), u AS (FROM without(t, Kept)) SELECT sample_id, video_id FROM u": True,
+    "WITH kept AS (FROM faces) SELECT sample_id FROM kept": True,  # another table: it makes no difference
+    "SELECT sample_id FROM kept WHERE label = 1": False,
+    "SELECT sample_id, label FROM kept": False,
+    "SELECT * FROM kept": False,
+    "FROM kept": False,
+    "SELECT sample_id FROM (FROM kept)": False,
+    "SELECT sample_id FROM faces SEMI JOIN kept USING (video_id, frame_index)": False,
+    "SELECT sample_id FROM faces NATURAL JOIN kept": False,
+    "SELECT sample_id FROM KEPT k(sample_id)": False,
+    "WITH t AS (SELECT kept FROM kept) SELECT kept.sample_id FROM t": False,
+    "WITH t AS (FROM faces) SELECT sample_id FROM same_identities(t, KEPT)": False,
+    "WITH t AS (FROM faces) SELECT sample_id FROM without(kept, t)": False,
+    "WITH t AS (FROM faces) SELECT sample_id FROM without(kept, kept)": False,
+    "WITH t AS (FROM faces) SELECT sample_id FROM without(other := t, t := kept)": False,
+    "SELECT sample_id FROM kept UNION ALL SELECT sample_id FROM frames_per_video(kept, n := 2)": False,
+    "WITH t AS (SELECT sample_id FROM kept) SELECT sample_id FROM faces JOIN t USING (sample_id)": True,
+}
+
+
+@pytest.mark.parametrize("sql", ASKED)
+def test_where_ids_alone_are_asked_for_the_answer_is_the_same_without_looking_up_the_rest(ffpp, sql, monkeypatch):
+    outer = asdict(Query("outer.sql", sql, uses={"kept": Query("used.sql", USED)}))
+
+    def answer():
+        with connect_read(ffpp.catalog) as opened:
+            found = nested.prepare(opened, outer, statement.vocabulary(opened)).to_arrow_table()
+        names = [name for name in found.column_names if name in ("sample_id", "video_id")]
+        return sorted(map(str, found.select(names).to_pylist()))
+
+    with connect_read(ffpp.catalog) as opened:
+        assert statement.check(opened, sql, statement.vocabulary(opened)).asks_ids_alone("kept") is ASKED[sql]
+    found = answer()
+    assert found
+    monkeypatch.setattr(statement.Statement, "asks_ids_alone", lambda *_: False)
+    monkeypatch.setattr(nested, "_stand_as_ids", lambda *_: pytest.fail("the rest is looked up now"))
+    assert answer() == found
+
+
 def test_an_error_in_a_used_split_names_its_file_and_what_it_returns(ffpp):
     for sql, said in (
         ("SELECT video_id FROM faces", "used.sql: a split selects sample_id from faces; this one returns video_id"),
