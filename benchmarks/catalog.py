@@ -7,14 +7,14 @@ splits    every shipped split, the file as it is, by `pin` in a process of its o
 check     `split check` of a training and a test set.
 usual     one of these splits, ffpp/f2f_train, as people do it today: pandas over the same sidecars, filtered, sampled.
 
-Found by EXPLAIN ANALYZE and mended: `x % 100` of a video's id was computed for each of its faces (splits now ask it of
-videos, in a subquery); `draw` was computed and planned wherever a macro mentions it; a used split was planned three
-times and joined anew at each mention, waited for others that it does not use, and was looked up among all faces where
-only its ids are asked for; `faces` joined six tables where two are enough; the first to write after the ingest joined
-its row groups (12 s, 2.3 GB). What did not help: a temporary table of all current attempts (0.5 s of processor time, as
-much as ten joins of what is needed of them; the catalog keeps one now), keeping a used split's ids and videos apart from
-its other columns (DuckDB 2.0 leaves out no join because nobody asks for its columns), and more than two used splits at
-once.
+Found by EXPLAIN ANALYZE and mended: `x % 100` of a video's id was computed for each of its faces (splits now ask it
+of videos, in a subquery); `draw` was computed and planned wherever a macro mentions it; a used split was planned
+three times and joined anew at each mention, waited for others that it does not use, and was looked up among all faces
+where only its ids are asked for; `faces` joined six tables where two are enough; the first to write after the ingest
+joined its row groups (12 s, 2.3 GB). What did not help: a temporary table of all current attempts (0.5 s of processor
+time, as much as ten joins of what is needed of them; the catalog keeps one now), keeping a used split's ids and
+videos apart from its other columns (DuckDB 2.0 leaves out no join because nobody asks for its columns), and more than
+two used splits at once.
 
 Splits that must be told something get it (PARAMS). The last line of the output is one JSON object.
 
