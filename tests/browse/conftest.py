@@ -80,7 +80,7 @@ def shown(trained, tmp_path_factory) -> Place:
     """The trained demo; one video's name and target are HTML. Saving writes into it."""
     place = copy_of(trained, tmp_path_factory.mktemp("browse") / "place")
     with connect_write(place.folder / "catalog.duckdb") as db:
-        for table in ("videos", "packed"):
+        for table in ("videos", "packed", "current_attempts"):
             db.execute(
                 f"UPDATE {table} SET name = $evil, target_id = $evil WHERE video_id = 'ffpp/Face2Face/c23/953_974'",
                 {"evil": EVIL},

@@ -243,7 +243,7 @@ def test_duckdb_itself_keeps_files_shut_where_the_reading_of_the_statement_would
     (tmp_path / "secret.csv").write_text("a,b\n1,2\n")
     opener = (
         "from queries import child, statement\n"
-        "statement.check = lambda db, sql, *_, **__: statement.Statement(sql, frozenset())\n"
+        "statement.check = lambda db, sql, *_, **__: statement.Statement(sql, frozenset(), {})\n"
         "child.main()\n"
     )
     real = subprocess.Popen
