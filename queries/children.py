@@ -75,9 +75,7 @@ class Child:
 
     def __init__(self, bare: bool = True) -> None:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        environment["OPENBLAS_NUM_THREADS"] = (
-            "1"  # no arithmetic here, and threads that wait cost as much as the import
-        )
+        environment["OPENBLAS_NUM_THREADS"] = "1"  # threads that wait cost as much as the rest of the import
         environment["PYTHONPATH"] = str(Path(queries.__file__).resolve().parent.parent)
         self._answer: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._process = subprocess.Popen(

@@ -111,6 +111,7 @@ def ingest_file(catalog: str | Path, store: str | Path, file: Path) -> None:
     except FileProblem as problem:
         raise IngestError(f"{file}: {problem}") from problem
     with connect_write(catalog) as db:
+        db.execute(JOINS.format(0))  # who pins does not wait a second for what the last ingest left
         _take_file(db, path, kind, rows, file)
         _derive(db)
 
@@ -246,7 +247,6 @@ def _ingest_packs(catalog: str | Path, store: Path, known: _Known, report: Inges
     gone = sorted(shards.keys() - packs.keys())
     if gone:
         with connect_write(catalog) as db:
-            db.execute(JOINS.format(1))
             _drop_packs(db, gone)
             _derive(db)
         report.packs_removed = len(gone)
@@ -258,7 +258,8 @@ def _ingest_packs(catalog: str | Path, store: Path, known: _Known, report: Inges
         began = time.monotonic()
         with connect_write(catalog) as db:
             db.execute(_UNORDERED)
-            db.execute(JOINS.format(0 if faces >= _LEAST_FACES else 1))
+            if faces >= _LEAST_FACES:
+                db.execute(JOINS.format(0))
             _drop_packs(db, [rows.pack.name for rows in batch])
             _take_packs(db, gathered)
             _derive(db)
