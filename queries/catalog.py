@@ -25,8 +25,8 @@ SCHEMA_VERSION = 5
 TIMEOUT_S = 60.0
 
 # How many times, at its end, a transaction joins row groups of any table that are not full. All of those that a large
-# ingest leaves cost 12 s and 2.3 GB, whoever writes next, were it one pinned split. Were none joined, every small
-# transaction would leave a row group of its own for good: once keeps a table as dense as as often as it takes does.
+# ingest leaves cost 12 s and 2.3 GB, whoever writes next, were it one pinned split. Were none ever joined, every small
+# transaction would leave a row group of its own for good. Once is enough: a table stays as dense as without a limit.
 JOINS = "SET max_vacuum_tasks = {}"
 
 _HERE = Path(__file__).parent
